@@ -1,0 +1,61 @@
+"""How commands speak: facts on standard output, everything else on standard error, errors in one sentence."""
+
+import errno
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from limner.errors import LimnerError, UsageError
+
+__all__ = ["note", "parse_settings", "print_json", "run", "warn"]
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON object on one line of standard output."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def note(text: str) -> None:
+    """Print a line for people on standard error."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def warn(text: str) -> None:
+    """Print a warning on standard error."""
+    note(f"warning: {text}")
+
+
+def parse_settings(settings: Sequence[str]) -> dict[str, str]:
+    """Turn `a.b=c` words into a dict.
+
+    Raises:
+        UsageError: for a word without an equals sign.
+    """
+    for setting in settings:
+        if "=" not in setting:
+            raise UsageError(f"--set takes name=value, got '{setting}'")
+    return dict(setting.split("=", 1) for setting in settings)
+
+
+def run(command: Callable[[], Any]) -> int:
+    """Run the command line and return its exit status: 2 for wrong usage, 1 for other errors of the user."""
+    try:
+        command()
+    except LimnerError as error:
+        note(f"error: {error}")
+        return 2 if isinstance(error, UsageError) else 1
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            note("error: the disk is full; free some space and run the command again")
+            return 1
+        if error.errno == errno.EPIPE:
+            return 0
+        note(f"error: {error.strerror or error}: {error.filename or ''}".rstrip(": "))
+        return 1
+    except KeyboardInterrupt:
+        note("stopped")
+        return 130
+    return 0

@@ -1,0 +1,31 @@
+"""The command `limner`: one line per command, each in its own module."""
+
+import sys
+
+import typer
+
+from limner.cli import classify, data, demo, evaluate, index, info, search, train
+from limner.cli.console import run
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="limner",
+    help="Find it, or draw it: search, classify and complete a collection of pictures.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(data.app, name="data")
+app.command("train")(train.train)
+app.command("index")(index.index)
+app.command("search")(search.search)
+app.command("info")(info.info)
+app.command("classify")(classify.classify)
+app.command("evaluate")(evaluate.evaluate)
+app.command("demo")(demo.demo)
+
+
+def main() -> None:
+    """Run `limner` and leave with its exit status."""
+    sys.exit(run(app))

@@ -1,0 +1,106 @@
+"""Byte-level byte-pair encoding, trained on the captions: any language, no unknown character."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer as Encoder
+from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
+from torch import Tensor
+
+from limner.errors import ModelError
+from limner.types import END_TOKEN, PADDING_TOKEN, START_TOKEN
+
+__all__ = ["Tokenizer", "TokenizerConfig"]
+
+_SPECIAL = {"<pad>": PADDING_TOKEN, "<start>": START_TOKEN, "<end>": END_TOKEN}
+_LARGEST_FILE = 64 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerConfig:
+    """How many kinds of token there are, and how often BPE-dropout skips a merge in training (1910.13267)."""
+
+    vocab_size: int = 8192
+    min_frequency: int = 2
+    dropout_rate: float = 0.0
+
+
+class Tokenizer:
+    """Texts to token ids: NFKC, lower case, white space folded, then byte-pair merges."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self.vocab_size: int = encoder.get_vocab_size()
+
+    @classmethod
+    def train(cls, texts: Iterable[str], config: TokenizerConfig) -> "Tokenizer":
+        """Learn the merges from texts."""
+        encoder = Encoder(models.BPE())
+        encoder.normalizer = normalizers.Sequence(
+            [normalizers.NFKC(), normalizers.Lowercase(), normalizers.Replace("\u0000", " "), normalizers.Strip()]
+        )
+        encoder.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+        encoder.decoder = decoders.ByteLevel()
+        encoder.train_from_iterator(
+            texts,
+            trainers.BpeTrainer(
+                vocab_size=config.vocab_size,
+                min_frequency=config.min_frequency,
+                special_tokens=list(_SPECIAL),
+                initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+                show_progress=False,
+            ),
+        )
+        return cls(encoder)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Tokenizer":
+        """Read `tokenizer.json` from a model folder.
+
+        Raises:
+            ModelError: if it is missing or damaged, or is another project's layout.
+        """
+        path = folder / "tokenizer.json"
+        try:
+            if path.stat().st_size > _LARGEST_FILE:
+                raise ModelError(f"{path} is larger than {_LARGEST_FILE >> 20} MiB; it is no tokenizer of this project")
+            encoder = Encoder.from_str(path.read_text(encoding="utf-8"))
+        except ModelError:
+            raise
+        except Exception as error:  # the library raises bare Exception for damaged files
+            raise ModelError(f"{path} cannot be read ({error}); restore it from a copy") from None
+        if any(encoder.token_to_id(token) != number for token, number in _SPECIAL.items()):
+            raise ModelError(f"{path} lacks the special tokens {', '.join(_SPECIAL)} at the ids 0, 1 and 2")
+        return cls(encoder)
+
+    def save(self, folder: Path) -> None:
+        """Write `tokenizer.json` into a model folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / "tokenizer.json.partial"
+        partial.write_text(json.dumps(json.loads(self._encoder.to_str()), ensure_ascii=False), encoding="utf-8")
+        partial.replace(folder / "tokenizer.json")
+
+    def encode(self, texts: Sequence[str], length: int) -> tuple[Tensor, int]:
+        """Return ids [text, length], padded at the end, and how many texts were cut to fit."""
+        tokens = torch.full((len(texts), length), PADDING_TOKEN, dtype=torch.long)
+        num_truncated = 0
+        for row, encoding in enumerate(self._encoder.encode_batch_fast(list(texts), add_special_tokens=False)):
+            ids = encoding.ids
+            num_truncated += len(ids) > length - 2
+            ids = [START_TOKEN, *ids[: length - 2], END_TOKEN]
+            tokens[row, : len(ids)] = torch.tensor(ids)
+        return tokens, num_truncated
+
+    def with_dropout(self, rate: float) -> "Tokenizer":
+        """Return the same tokenizer with BPE-dropout, which splits words at random so that rare pieces are learned."""
+        values: dict[str, Any] = json.loads(self._encoder.to_str())
+        values["model"]["dropout"] = rate or None
+        return Tokenizer(Encoder.from_str(json.dumps(values)))
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Return the normalised text of token ids, special tokens left out."""
+        return self._encoder.decode([token for token in tokens if token >= len(_SPECIAL)]).strip()

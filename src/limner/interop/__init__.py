@@ -1,0 +1,1 @@
+"""Interop: other projects' weights, in and out."""

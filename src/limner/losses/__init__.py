@@ -1,0 +1,1 @@
+"""Losses: scores or predictions become one number."""

@@ -1,0 +1,1 @@
+"""Models: tensors in, tensors out, one file a paper."""

@@ -1,0 +1,122 @@
+"""A model is a folder with config.json and model.safetensors; nothing in it is ever executed."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from limner.config import from_dict, to_dict
+from limner.errors import ModelError
+from limner.models.clip import CLIP, CLIPConfig
+
+__all__ = ["MODELS", "SHIPPED", "load_model", "resolve", "save_model", "write_file"]
+
+MODELS: dict[str, tuple[Any, Any]] = {"clip": (CLIP, CLIPConfig)}
+
+_SHIPPED_FOLDER = Path(__file__).parent.parent / "pretrained"
+SHIPPED = tuple(sorted(path.parent.name for path in _SHIPPED_FOLDER.glob("*/config.json")))
+
+_LARGEST_NUMBER = 1 << 22
+
+
+def resolve(model: str | Path) -> Path:
+    """Return the folder of a shipped model, of a run (its best weights) or of a model.
+
+    Raises:
+        ModelError: if there is no such model.
+    """
+    if str(model) in SHIPPED:
+        return _SHIPPED_FOLDER / str(model)
+    folder = Path(model)
+    for candidate in (folder, folder / "best", folder / "last"):
+        if (candidate / "config.json").is_file() and (candidate / "model.safetensors").is_file():
+            return candidate
+    shipped = ", ".join(SHIPPED) or "none"
+    raise ModelError(
+        f"{model} is not a model: give a folder with config.json and model.safetensors, a run folder, "
+        f"or the name of a shipped model ({shipped})"
+    )
+
+
+def save_model(folder: Path, model: nn.Module, *, dtype: torch.dtype = torch.float32) -> None:
+    """Write a model's config and weights into a folder, each file replaced at once."""
+    kind = next((name for name, (module, _) in MODELS.items() if isinstance(model, module)), None)
+    if kind is None:
+        raise ModelError(f"{type(model).__name__} has no entry in MODELS")
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {
+        name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).contiguous().cpu()
+        for name, tensor in model.state_dict().items()
+    }
+    partial = folder / "model.safetensors.partial"
+    save_file(weights, partial)
+    partial.replace(folder / "model.safetensors")
+    write_file(folder / "config.json", json.dumps({"kind": kind, "config": to_dict(model.config)}, indent=2) + "\n")
+
+
+def load_model(model: str | Path) -> nn.Module:
+    """Return a model from its folder, in float32 and in evaluation mode.
+
+    Raises:
+        ModelError: if the folder is missing, damaged, of an unknown kind, or its weights do not fit its config.
+    """
+    folder = resolve(model)
+    module, config = _read_config(folder)
+    try:
+        with torch.device("meta"):
+            expected = {name: tuple(tensor.shape) for name, tensor in module(config).state_dict().items()}
+        with safe_open(folder / "model.safetensors", framework="pt") as file:
+            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        if found != expected:
+            raise ModelError(f"{folder}: {_difference(expected, found)}; the weights do not belong to this config.json")
+        weights = load_file(folder / "model.safetensors")
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise ModelError(f"{folder}/model.safetensors cannot be read ({error}); restore it from a copy") from None
+    built: nn.Module = module(config)
+    built.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in weights.items()})
+    return built.eval()
+
+
+def write_file(path: Path, text: str) -> None:
+    """Replace a text file at once, so that a reader sees the old one or the new one."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def _read_config(folder: Path) -> tuple[Any, Any]:
+    try:
+        values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder}/config.json cannot be read ({error}); restore it from a copy") from None
+    kind = values.get("kind") if isinstance(values, dict) else None
+    if kind not in MODELS:
+        raise ModelError(f"{folder}/config.json names the kind {kind!r}; known kinds: {', '.join(sorted(MODELS))}")
+    if _largest(values) > _LARGEST_NUMBER:
+        raise ModelError(f"{folder}/config.json asks for a size above {_LARGEST_NUMBER}; it is damaged")
+    module, config = MODELS[kind]
+    try:
+        return module, from_dict(config, values.get("config", {}))
+    except ValueError as error:
+        raise ModelError(f"{folder}/config.json does not describe a {kind} model: {error}") from None
+
+
+def _largest(values: Any) -> float:
+    if isinstance(values, dict):
+        return max(map(_largest, values.values()), default=0)
+    if isinstance(values, list):
+        return max(map(_largest, values), default=0)
+    return abs(values) if isinstance(values, int | float) else 0
+
+
+def _difference(expected: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]]) -> str:
+    name = sorted(set(expected.items()) ^ set(found.items()))[0][0]
+    return f"{name} has shape {found.get(name, 'none')}, and the config asks for {expected.get(name, 'none')}"

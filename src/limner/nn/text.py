@@ -1,0 +1,52 @@
+"""The text trunk: byte-pair tokens through a transformer, one feature vector a text."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import nn
+
+from limner.nn.transformer import Transformer, TransformerConfig
+from limner.types import PADDING_TOKEN, Features, Tokens
+
+__all__ = ["TextConfig", "TextTransformer"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextConfig:
+    """Sizes of a text trunk; the token table is `token_dim` wide and widened by a linear map (ALBERT, 1909.11942)."""
+
+    vocab_size: int = 8192
+    length: int = 32
+    token_dim: int = 128
+    transformer: TransformerConfig = field(
+        default_factory=lambda: TransformerConfig(dim=192, depth=4, num_heads=3, mlp_ratio=4.0)
+    )
+    pooling: Literal["mean", "end"] = "mean"
+
+
+class TextTransformer(nn.Module):
+    """Tokens and learned positions through a transformer; mean over the tokens, or the last token's features."""
+
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__()
+        self.config = config
+        dim = config.transformer.dim
+        self.feature_dim = dim
+        self.tokens = nn.Embedding(config.vocab_size, config.token_dim)
+        self.widen = nn.Linear(config.token_dim, dim, bias=False)
+        self.positions = nn.Parameter(torch.randn(config.length, dim) * 0.02)
+        self.transformer = Transformer(config.transformer)
+        nn.init.normal_(self.tokens.weight, std=1.0)
+        nn.init.normal_(self.widen.weight, std=config.token_dim**-0.5 * 0.5)
+
+    def forward(self, tokens: Tokens) -> Features:
+        """Return one feature vector a text; columns in which every text is padding cost nothing."""
+        is_token = tokens != PADDING_TOKEN
+        used = max(int(is_token.sum(dim=1).max()), 1) if len(tokens) else 1
+        tokens, is_token = tokens[:, :used], is_token[:, :used]
+        x = self.transformer(self.widen(self.tokens(tokens)) + self.positions[:used], is_token)
+        if self.config.pooling == "end":
+            return x[torch.arange(len(x)), is_token.sum(dim=1) - 1]
+        weight = is_token.unsqueeze(-1).to(x.dtype)
+        return (x * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)

@@ -1,0 +1,94 @@
+"""The transformer encoder, pre-norm: x + Attention(LN(x)), then x + MLP(LN(x)), https://arxiv.org/abs/1706.03762."""
+
+from dataclasses import dataclass
+
+from einops import rearrange
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+__all__ = ["SelfAttention", "Transformer", "TransformerBlock", "TransformerConfig"]
+
+_MAX_DEPTH = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerConfig:
+    """Sizes of a stack of transformer blocks."""
+
+    dim: int = 256
+    depth: int = 6
+    num_heads: int = 4
+    mlp_ratio: float = 4.0
+    dropout_rate: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check that the sizes fit each other."""
+        if self.dim % self.num_heads:
+            raise ValueError(f"dim {self.dim} is not a multiple of num_heads {self.num_heads}")
+        if not 0 < self.depth <= _MAX_DEPTH:
+            raise ValueError(f"depth {self.depth} is not between 1 and {_MAX_DEPTH}")
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention: softmax(q k^T / sqrt(d)) v in each head."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.num_heads = config.num_heads
+        self.qkv = nn.Linear(config.dim, 3 * config.dim)
+        self.out = nn.Linear(config.dim, config.dim)
+
+    def forward(
+        self, x: Float[Tensor, "batch length dim"], mask: Bool[Tensor, "batch length"] | None = None
+    ) -> Float[Tensor, "batch length dim"]:
+        """Mix positions; `mask` is true where a position may be looked at."""
+        q, k, v = rearrange(
+            self.qkv(x), "batch length (three heads dim) -> three batch heads length dim", three=3, heads=self.num_heads
+        )
+        seen = None if mask is None else rearrange(mask, "batch length -> batch 1 1 length")
+        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=seen)
+        return self.out(rearrange(mixed, "batch heads length dim -> batch length (heads dim)"))
+
+
+class TransformerBlock(nn.Module):
+    """Attention and a two-layer perceptron, each added to its input."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        hidden_dim = int(config.dim * config.mlp_ratio)
+        self.attention_norm = nn.LayerNorm(config.dim)
+        self.attention = SelfAttention(config)
+        self.mlp_norm = nn.LayerNorm(config.dim)
+        self.mlp = nn.Sequential(nn.Linear(config.dim, hidden_dim), nn.GELU(), nn.Linear(hidden_dim, config.dim))
+        self.dropout = nn.Dropout(config.dropout_rate)
+
+    def forward(
+        self, x: Float[Tensor, "batch length dim"], mask: Bool[Tensor, "batch length"] | None = None
+    ) -> Float[Tensor, "batch length dim"]:
+        """Return the block's output at every position."""
+        x = x + self.dropout(self.attention(self.attention_norm(x), mask))
+        return x + self.dropout(self.mlp(self.mlp_norm(x)))
+
+
+class Transformer(nn.Module):
+    """A stack of blocks and a last layer norm."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(TransformerBlock(config) for _ in range(config.depth))
+        self.norm = nn.LayerNorm(config.dim)
+        for name, parameter in self.named_parameters():
+            # Residual branches start small, so that a deep stack starts near the identity (GPT-2, section 2.3).
+            if name.endswith(("out.weight", "mlp.2.weight")):
+                nn.init.normal_(parameter, std=0.02 / (2 * config.depth) ** 0.5)
+            elif name.endswith("weight") and parameter.ndim == 2:
+                nn.init.normal_(parameter, std=config.dim**-0.5)
+
+    def forward(
+        self, x: Float[Tensor, "batch length dim"], mask: Bool[Tensor, "batch length"] | None = None
+    ) -> Float[Tensor, "batch length dim"]:
+        """Return the features of every position."""
+        for block in self.blocks:
+            x = block(x, mask)
+        return self.norm(x)

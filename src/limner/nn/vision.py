@@ -1,0 +1,71 @@
+"""The vision transformer: a picture as a sequence of patches, https://arxiv.org/abs/2010.11929."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from einops import rearrange
+from einops.layers.torch import Rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from limner.nn.transformer import Transformer, TransformerConfig
+from limner.types import Features, Images
+
+__all__ = ["VisionTransformer", "VisionTransformerConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VisionTransformerConfig:
+    """Sizes of a vision transformer; `patch_dropout_rate` is the share of patches left out of a training step."""
+
+    kind: Literal["vit"] = "vit"
+    image_size: int = 64
+    patch_size: int = 8
+    transformer: TransformerConfig = field(default_factory=TransformerConfig)
+    patch_dropout_rate: float = 0.0
+    pooling: Literal["mean", "class"] = "mean"
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+
+    def __post_init__(self) -> None:
+        """Check that the patches tile the picture."""
+        if self.image_size % self.patch_size:
+            raise ValueError(f"image_size {self.image_size} is not a multiple of patch_size {self.patch_size}")
+        if not 0 <= self.patch_dropout_rate < 1:
+            raise ValueError(f"patch_dropout_rate {self.patch_dropout_rate} is not in [0, 1)")
+
+
+class VisionTransformer(nn.Module):
+    """Patches, a class token and learned positions through a transformer; mean of the patches, or the class token."""
+
+    def __init__(self, config: VisionTransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        dim = config.transformer.dim
+        self.feature_dim = dim
+        grid_size = config.image_size // config.patch_size
+        self.patches = nn.Sequential(
+            nn.Conv2d(3, dim, config.patch_size, stride=config.patch_size), Rearrange("b c h w -> b (h w) c")
+        )
+        self.class_token = nn.Parameter(torch.randn(1, 1, dim) * 0.02)
+        self.positions = nn.Parameter(torch.randn(1, 1 + grid_size**2, dim) * 0.02)
+        self.transformer = Transformer(config.transformer)
+        self.register_buffer("mean", rearrange(torch.tensor(config.mean), "c -> 1 c 1 1"), persistent=False)
+        self.register_buffer("std", rearrange(torch.tensor(config.std), "c -> 1 c 1 1"), persistent=False)
+
+    def forward(self, images: Images) -> Features:
+        """Return one feature vector a picture; images are RGB in [0, 1]."""
+        patches = self.patches((images - self.mean) / self.std) + self.positions[:, 1:]
+        if self.training and self.config.patch_dropout_rate:
+            patches = self._drop_patches(patches)
+        class_token = (self.class_token + self.positions[:, :1]).expand(len(images), -1, -1)
+        x = self.transformer(torch.cat([class_token, patches], dim=1))
+        return x[:, 0] if self.config.pooling == "class" else x[:, 1:].mean(dim=1)
+
+    def _drop_patches(self, patches: Float[Tensor, "batch length dim"]) -> Float[Tensor, "batch kept dim"]:
+        """Keep a random part of the patches of each picture (FLIP, https://arxiv.org/abs/2212.00794)."""
+        batch, length, dim = patches.shape
+        num_kept = max(1, round(length * (1 - self.config.patch_dropout_rate)))
+        kept = torch.rand(batch, length, device=patches.device).topk(num_kept, dim=1).indices
+        return patches.gather(1, kept.unsqueeze(-1).expand(-1, -1, dim))

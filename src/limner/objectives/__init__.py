@@ -1,0 +1,1 @@
+"""Objectives: model, loss and batch become a loss and its metrics."""

@@ -1,0 +1,1 @@
+"""Recipes: whole training runs by name."""

@@ -1,0 +1,1 @@
+"""Search: pictures become a collection, a query becomes hits."""

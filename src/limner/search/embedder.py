@@ -1,0 +1,88 @@
+"""A model ready for use: words and pictures become unit vectors of one space."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from PIL import Image
+
+from limner.data.decoding import square
+from limner.data.tokenizer import Tokenizer
+from limner.errors import ModelError
+from limner.models.checkpoints import load_model, resolve
+from limner.models.clip import CLIP
+
+__all__ = ["Embedder", "Vectors", "load_embedder"]
+
+Vectors = Float32[np.ndarray, "rows embed_dim"]
+
+_BATCH_SIZE = 64
+
+
+class Embedder:
+    """A CLIP with its tokenizer; `fingerprint` names exactly these weights."""
+
+    def __init__(self, model: CLIP, tokenizer: Tokenizer, *, name: str, fingerprint: str = "") -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.name = name
+        self.fingerprint = fingerprint
+        self.embed_dim: int = model.config.embed_dim
+
+    @property
+    def scale(self) -> float:
+        """The learned factor from cosines to scores."""
+        return float(self.model.scale().detach())
+
+    @torch.inference_mode()
+    def embed_texts(self, texts: Sequence[str]) -> Vectors:
+        """Return one unit vector a text; texts longer than the model reads are cut."""
+        parts = [
+            self.model.encode_texts(self._tokens(texts[start : start + _BATCH_SIZE]))
+            for start in range(0, len(texts), _BATCH_SIZE)
+        ]
+        return _numpy(parts, self.embed_dim)
+
+    @torch.inference_mode()
+    def embed_pictures(self, pictures: Sequence[Image.Image]) -> Vectors:
+        """Return one unit vector a picture, the whole picture padded to a square on white."""
+        size = self.model.config.vision.image_size
+        parts = [
+            self.model.encode_images(_images(pictures[start : start + _BATCH_SIZE], size))
+            for start in range(0, len(pictures), _BATCH_SIZE)
+        ]
+        return _numpy(parts, self.embed_dim)
+
+    def _tokens(self, texts: Sequence[str]) -> torch.Tensor:
+        return self.tokenizer.encode(texts, self.model.config.text.length)[0]
+
+
+def load_embedder(model: str | Path) -> Embedder:
+    """Return the embedder of a shipped model's name, a model folder or a run folder.
+
+    Raises:
+        ModelError: if there is no such model, it is damaged, or it does not embed words and pictures.
+    """
+    folder = resolve(model)
+    clip = load_model(folder)
+    if not isinstance(clip, CLIP):
+        raise ModelError(f"{model} is a {type(clip).__name__}, which does not embed; give a CLIP")
+    tokenizer = Tokenizer.load(folder)
+    if tokenizer.vocab_size > clip.config.text.vocab_size:
+        raise ModelError(f"{folder}/tokenizer.json knows more tokens than the model; restore both from one copy")
+    digest = hashlib.sha256()
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        digest.update((folder / name).read_bytes())
+    return Embedder(clip, tokenizer, name=str(model), fingerprint=digest.hexdigest())
+
+
+def _images(pictures: Sequence[Image.Image], size: int) -> torch.Tensor:
+    pixels = np.stack([np.asarray(square(picture, size)) for picture in pictures])
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+
+
+def _numpy(parts: Sequence[torch.Tensor], embed_dim: int) -> Vectors:
+    return torch.cat(list(parts)).numpy() if parts else np.zeros((0, embed_dim), dtype=np.float32)

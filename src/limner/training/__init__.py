@@ -1,0 +1,1 @@
+"""Training: an objective and a stream of batches become weights."""

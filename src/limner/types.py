@@ -1,0 +1,58 @@
+"""Tensor names, special tokens and batches, and the glossary that every name in Limner follows.
+
+Glossary:
+    tokens: ids of pieces of text, padded with `PADDING_TOKEN`.
+    features: what a tower says of one picture or text, before it is projected.
+    embedding: a unit vector in the space that pictures and texts share.
+    scores: queries x items, higher is better.
+    relevance: queries x items, whether (or how much) an item answers a query.
+    concept: what a picture shows; pictures of one concept are never each other's negatives.
+    step: one update of the weights.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+__all__ = [
+    "END_TOKEN",
+    "PADDING_TOKEN",
+    "START_TOKEN",
+    "CaptionedBatch",
+    "Embeddings",
+    "Features",
+    "Images",
+    "PaddingMask",
+    "Relevance",
+    "Scalar",
+    "Scores",
+    "Tokens",
+]
+
+PADDING_TOKEN = 0
+START_TOKEN = 1
+END_TOKEN = 2
+
+Images: TypeAlias = Float[Tensor, "batch 3 height width"]
+Tokens: TypeAlias = Int[Tensor, "batch length"]
+PaddingMask: TypeAlias = Bool[Tensor, "batch length"]
+Features: TypeAlias = Float[Tensor, "batch feature_dim"]
+Embeddings: TypeAlias = Float[Tensor, "batch embed_dim"]
+Scores: TypeAlias = Float[Tensor, "queries items"]
+Relevance: TypeAlias = Bool[Tensor, "queries items"]
+Scalar: TypeAlias = Float[Tensor, ""]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionedBatch:
+    """Pictures with one text each: images in [0, 1], tokens, the number of each picture's concept and text.
+
+    Two rows with the same concept, or with the same text, are positives of each other.
+    """
+
+    images: Float[Tensor, "batch 3 height width"]
+    tokens: Int[Tensor, "batch length"]
+    concepts: Int[Tensor, " batch"]
+    texts: Int[Tensor, " batch"]
