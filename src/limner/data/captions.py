@@ -1,0 +1,98 @@
+"""Which text goes with a picture in a training step: a caption or its tags, in a language drawn by weight."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from limner.data.picture_set import PictureSet
+
+__all__ = ["CaptionChoice", "Captions"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionChoice:
+    """Weights of languages ("*" stands for all others), how often tags are read instead of a caption, and templates.
+
+    `tag_rate` is the share of texts made of tags (a few of them, joined by commas), `template_rate` the share put into
+    one of `templates`.
+    """
+
+    languages: dict[str, float] = field(default_factory=lambda: {"*": 1.0})
+    tag_rate: float = 0.0
+    most_tags: int = 3
+    template_rate: float = 0.0
+    templates: tuple[str, ...] = ("a picture of {}", "a drawing of {}", "{}, clip art", "an icon of {}")
+
+
+class Captions:
+    """The texts, concepts and places of the captioned rows of several sets.
+
+    `places[i]` is (set, row) of item i; `concepts[i]` numbers its concept. Equal concepts of two sets are one.
+    """
+
+    def __init__(self, sets: Sequence[PictureSet], rows: Sequence[np.ndarray], choice: CaptionChoice) -> None:
+        self.choice = choice
+        self.places: list[tuple[int, int]] = []
+        self.concepts: list[int] = []
+        self._texts: list[dict[str, list[str]]] = []
+        self._tags: list[dict[str, list[str]]] = []
+        self._numbers: dict[str, int] = {}
+        concepts: dict[str, int] = {}
+        for which, (pictures, chosen) in enumerate(zip(sets, rows, strict=True)):
+            table = pictures.rows(["id", "captions", "tags", "concept"])
+            for row in chosen.tolist():
+                texts = _by_language(table["captions"][row].as_py())
+                if not texts:
+                    continue
+                concept = table["concept"][row].as_py() or f"{which}/{table['id'][row].as_py()}"
+                self.places.append((which, row))
+                self.concepts.append(concepts.setdefault(concept, len(concepts)))
+                self._texts.append(texts)
+                self._tags.append(_by_language(table["tags"][row].as_py()))
+
+    def __len__(self) -> int:
+        """Return the number of pictures with at least one caption."""
+        return len(self.places)
+
+    def all_texts(self) -> list[str]:
+        """Return every caption and tag, for the tokenizer; languages as often as their weights say."""
+        found: list[str] = []
+        for texts, tags in zip(self._texts, self._tags, strict=True):
+            for language in {**texts, **tags}:
+                repeats = max(round(4 * self._weight(language)), 0)
+                found += (texts.get(language, []) + tags.get(language, [])) * repeats
+        return found
+
+    def draw(self, item: int, seed: tuple[int, int]) -> tuple[str, int]:
+        """Return a text of an item and the number that equal texts share; the same seed gives the same text."""
+        generator = np.random.Generator(np.random.Philox(key=[seed[0] + (1 << 32), seed[1]]))
+        texts, tags = self._texts[item], self._tags[item]
+        language = self._draw_language(sorted(texts), generator)
+        if tags.get(language) and generator.random() < self.choice.tag_rate:
+            count = min(int(generator.integers(1, self.choice.most_tags + 1)), len(tags[language]))
+            text = ", ".join(str(tag) for tag in generator.choice(tags[language], size=count, replace=False))
+        else:
+            text = texts[language][int(generator.integers(len(texts[language])))]
+        number = self._numbers.setdefault(text.casefold(), len(self._numbers))
+        if generator.random() < self.choice.template_rate:
+            text = self.choice.templates[int(generator.integers(len(self.choice.templates)))].replace("{}", text)
+        return text, number
+
+    def _weight(self, language: str) -> float:
+        return self.choice.languages.get(language, self.choice.languages.get("*", 0.0))
+
+    def _draw_language(self, languages: list[str], generator: np.random.Generator) -> str:
+        weights = np.array([self._weight(language) for language in languages])
+        if not weights.sum():
+            return languages[int(generator.integers(len(languages)))]
+        return languages[int(generator.choice(len(languages), p=weights / weights.sum()))]
+
+
+def _by_language(captions: list[dict[str, Any]] | None) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for caption in captions or []:
+        if caption["text"].strip():
+            found.setdefault(caption["language"], []).append(caption["text"].strip())
+    return found

@@ -1,0 +1,141 @@
+"""Batches of captioned pictures whose whole state is a position: batch n is a function of the seed and n."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from limner.data.augmentation import AugmentationConfig, augment
+from limner.data.captions import CaptionChoice, Captions
+from limner.data.decoding import decode_picture, square
+from limner.data.picture_set import PictureSet
+from limner.data.tokenizer import Tokenizer
+from limner.errors import DataError, PictureError
+from limner.types import CaptionedBatch
+
+__all__ = ["CaptionedLoader", "LoaderConfig"]
+
+Pixels = UInt8[np.ndarray, "size size 3"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoaderConfig:
+    """Batch size over all processes, seed, threads that read ahead, and decoded pictures kept in memory."""
+
+    batch_size: int = 256
+    seed: int = 0
+    num_threads: int = 2
+    num_ahead: int = 4
+    cache_bytes: int = 2 << 30
+    captions: CaptionChoice = field(default_factory=CaptionChoice)
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+
+
+class CaptionedLoader:
+    """The training pictures of one or several sets, shuffled anew each epoch, split over the ranks.
+
+    Element k of the stream is picture `order(k // size)[k % size]`: no batch is ever short, the order does not depend
+    on threads or on the number of ranks, and starting at batch n costs nothing.
+
+    Raises:
+        DataError: if no picture has a caption.
+    """
+
+    def __init__(
+        self,
+        sets: Sequence[PictureSet],
+        rows: Sequence[np.ndarray],
+        tokenizer: Tokenizer,
+        config: LoaderConfig,
+        *,
+        image_size: int,
+        text_length: int,
+        rank: int = 0,
+        num_ranks: int = 1,
+    ) -> None:
+        self.sets, self.config, self.tokenizer = list(sets), config, tokenizer
+        self.image_size, self.text_length = image_size, text_length
+        self.rank, self.num_ranks = rank, num_ranks
+        self.captions = Captions(sets, rows, config.captions)
+        self.num_truncated = 0
+        self.num_broken = 0
+        self._cache: dict[int, Pixels] = {}
+        self._room = config.cache_bytes
+        self._lock = threading.Lock()
+        self._epoch = (-1, np.empty(0, dtype=np.int64))
+        if not len(self.captions):
+            raise DataError("no picture to train on has a caption; add captions (limner data check names the pictures)")
+
+    def __len__(self) -> int:
+        """Return the number of pictures of one epoch."""
+        return len(self.captions)
+
+    def batches(self, start: int) -> Iterator[CaptionedBatch]:
+        """Yield the batches from number `start` on, without end."""
+        with ThreadPoolExecutor(max(self.config.num_threads, 1)) as pool:
+            ahead: list[Future[CaptionedBatch]] = []
+            number = start
+            try:
+                while True:
+                    while len(ahead) < max(self.config.num_ahead, 1):
+                        ahead.append(pool.submit(self.batch, number))
+                        number += 1
+                    yield ahead.pop(0).result()
+            finally:
+                for future in ahead:
+                    future.cancel()
+
+    def batch(self, number: int) -> CaptionedBatch:
+        """Return this rank's part of batch `number`."""
+        size = self.config.batch_size // self.num_ranks
+        first = number * self.config.batch_size + self.rank * size
+        elements = range(first, first + size)
+        items = [self._item(element) for element in elements]
+        texts, text_numbers = zip(
+            *(self.captions.draw(item, (self.config.seed, k)) for k, item in zip(elements, items, strict=True)),
+            strict=True,
+        )
+        pixels = np.stack([self._pixels(item) for item in items])
+        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+        seeds = [(self.config.seed, element) for element in elements]
+        tokens, num_truncated = self.tokenizer.encode(texts, self.text_length)
+        with self._lock:
+            self.num_truncated += num_truncated
+        return CaptionedBatch(
+            images=augment(images, seeds, self.config.augmentation),
+            tokens=tokens,
+            concepts=torch.tensor([self.captions.concepts[item] for item in items]),
+            texts=torch.tensor(text_numbers),
+        )
+
+    def _item(self, element: int) -> int:
+        epoch, place = divmod(element, len(self.captions))
+        return int(self._order(epoch)[place])
+
+    def _order(self, epoch: int) -> np.ndarray:
+        with self._lock:
+            if self._epoch[0] != epoch:
+                generator = np.random.Generator(np.random.Philox(key=[self.config.seed, epoch]))
+                self._epoch = (epoch, generator.permutation(len(self.captions)))
+            return self._epoch[1]
+
+    def _pixels(self, item: int) -> Pixels:
+        """Return a decoded picture, white if it cannot be decoded any more."""
+        if item in self._cache:
+            return self._cache[item]
+        which, row = self.captions.places[item]
+        try:
+            picture = decode_picture(self.sets[which].pictures([row])[0], at_least=self.image_size)
+            pixels = np.asarray(square(picture, self.image_size))
+        except PictureError:
+            self.num_broken += 1
+            pixels = np.full((self.image_size, self.image_size, 3), 255, dtype=np.uint8)
+        with self._lock:
+            if self._room >= pixels.nbytes:
+                self._room -= pixels.nbytes
+                self._cache[item] = pixels
+        return pixels

@@ -1,0 +1,131 @@
+"""The one training loop: the only place where gradients are computed and weights change."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from limner.errors import TrainingError
+from limner.objectives.base import Objective
+from limner.training.averaging import WeightAverage
+from limner.training.optimizer import OptimizerConfig, build_optimizer
+from limner.training.precision import autocast
+from limner.training.schedule import warmup_cosine
+from limner.training.state import latest_state, load_state, save_state
+
+__all__ = ["LoopConfig", "Monitor", "train"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopConfig:
+    """How long, how fast, how often; `accumulation_steps` batches make one step, `averaging_decay` 0 keeps no average."""
+
+    num_steps: int = 2000
+    warmup_steps: int = 100
+    final_rate: float = 0.0
+    clip_norm: float = 1.0
+    accumulation_steps: int = 1
+    averaging_decay: float = 0.99
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    save_every: int = 200
+    validate_every: int = 200
+    seed: int = 0
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Monitor:
+    """What the loop calls: `log` with the metrics of a step, `validate` with the weights to judge, `keep` the best."""
+
+    log: Callable[[int, dict[str, float]], None]
+    validate: Callable[[nn.Module], dict[str, float]]
+    keep: Callable[[nn.Module, int], None]
+    judge: str = "MRR"
+
+
+def train(
+    objective: Objective,
+    batches: Callable[[int], Iterator[Any]],
+    config: LoopConfig,
+    *,
+    folder: Path,
+    monitor: Monitor,
+) -> nn.Module:
+    """Train until `num_steps`, from the newest state in `folder` if there is one; return the weights to use.
+
+    `batches(n)` is the stream from its n-th batch on. Randomness is seeded by the step, so a resumed run gives the
+    weights of an uninterrupted one, bit for bit.
+
+    Raises:
+        TrainingError: if the loss is not finite; the state before that step is saved first.
+    """
+    average = WeightAverage(objective.model, config.averaging_decay) if config.averaging_decay else None
+    optimizer = build_optimizer(objective.model, config.optimizer)
+    parts = {"model": objective.model} | ({"average": average.model} if average else {})
+    state = latest_state(folder)
+    facts = load_state(state, parts=parts, optimizer=optimizer) if state else {"step": 0, "best": None}
+    step, best = int(facts["step"]), facts["best"]
+    stream = batches(step * config.accumulation_steps)
+    judged = average.model if average else objective.model
+    while step < config.num_steps:
+        started = time.perf_counter()
+        metrics = _update(objective, stream, optimizer, config, step)
+        if metrics is None:
+            where = save_state(folder, step=step, parts=parts, optimizer=optimizer, facts={"best": best})
+            raise TrainingError(
+                f"the loss or its gradient is not finite at step {step}; the weights before it are in {where}: "
+                "resume with a lower optimizer.learning_rate or with loop.precision=float32"
+            )
+        step += 1
+        if average:
+            average.update(objective.model, step)
+        monitor.log(step, metrics | {"seconds": time.perf_counter() - started})
+        if step % config.validate_every == 0 or step == config.num_steps:
+            figures = _validate(judged, monitor)
+            monitor.log(step, {f"validation/{name}": value for name, value in figures.items()})
+            if figures and (best is None or figures[monitor.judge] > best):
+                best = figures[monitor.judge]
+                monitor.keep(judged, step)
+        if step % config.save_every == 0 or step == config.num_steps:
+            save_state(folder, step=step, parts=parts, optimizer=optimizer, facts={"best": best})
+    return judged
+
+
+def _update(
+    objective: Objective, stream: Iterator[Any], optimizer: torch.optim.Optimizer, config: LoopConfig, step: int
+) -> dict[str, float] | None:
+    """Make one step and return its metrics; None, and no change, if loss or gradient is not finite."""
+    torch.manual_seed(config.seed * 1_000_003 + step)
+    objective.train()
+    factor = warmup_cosine(
+        step, num_steps=config.num_steps, warmup_steps=config.warmup_steps, final=config.final_rate
+    )
+    for group in optimizer.param_groups:
+        group["lr"] = config.optimizer.learning_rate * group["rate"] * factor
+    optimizer.zero_grad(set_to_none=True)
+    totals: dict[str, float] = {}
+    for _ in range(config.accumulation_steps):
+        with autocast(objective, config.precision):
+            output = objective(next(stream), step)
+        (output.loss / config.accumulation_steps).backward()
+        for name, value in (output.metrics | {"loss": output.loss.detach()}).items():
+            totals[name] = totals.get(name, 0.0) + float(value) / config.accumulation_steps
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    norm = float(nn.utils.clip_grad_norm_(parameters, config.clip_norm or math.inf))
+    if not (math.isfinite(norm) and math.isfinite(totals["loss"])):
+        return None
+    optimizer.step()
+    return totals | {"gradient_norm": norm, "learning_rate": config.optimizer.learning_rate * factor}
+
+
+def _validate(model: nn.Module, monitor: Monitor) -> dict[str, float]:
+    was_training = model.training
+    model.eval()
+    figures = monitor.validate(model)
+    model.train(was_training)
+    return figures
