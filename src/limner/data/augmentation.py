@@ -1,6 +1,7 @@
 """Pictures changed at random, a whole batch at once, each picture by numbers drawn from its own seed."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,7 +42,7 @@ class AugmentationConfig:
     erase_rate: float = 0.1
 
 
-def augment(images: Images, seeds: list[tuple[int, ...]], config: AugmentationConfig) -> Images:
+def augment(images: Images, seeds: Sequence[tuple[int, ...]], config: AugmentationConfig) -> Images:
     """Return changed copies of pictures in [0, 1]; row i depends only on its pixels and `seeds[i]`."""
     draws = np.stack([np.random.Generator(np.random.Philox(_key(seed))).random(24, dtype=np.float32) for seed in seeds])
     images = _outline(images, torch.from_numpy(draws[:, 20] < config.outline_rate))

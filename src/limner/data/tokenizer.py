@@ -41,7 +41,12 @@ class Tokenizer:
         """Learn the merges from texts."""
         encoder = Encoder(models.BPE())
         encoder.normalizer = normalizers.Sequence(
-            [normalizers.NFKC(), normalizers.Lowercase(), normalizers.Replace("\u0000", " "), normalizers.Strip()]
+            [
+                normalizers.NFKC(),
+                normalizers.Lowercase(),
+                normalizers.Replace("\u0000", " "),
+                normalizers.Strip(),
+            ]
         )
         encoder.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
         encoder.decoder = decoders.ByteLevel()

@@ -8,7 +8,7 @@ tokens [n, length]  -> trunk -> features -> linear -> unit vector /
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -23,7 +23,10 @@ __all__ = ["CLIP", "CLIPConfig"]
 
 VisionConfig = VisionTransformerConfig | InvertedResidualConfig
 
-_TRUNKS: dict[str, Callable[[Any], nn.Module]] = {"vit": VisionTransformer, "inverted_residual": InvertedResidualTrunk}
+_TRUNKS: dict[str, Callable[[Any], nn.Module]] = {
+    "vit": VisionTransformer,
+    "inverted_residual": InvertedResidualTrunk,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +49,7 @@ class CLIP(nn.Module):
         self.config = config
         self.vision = _TRUNKS[config.vision.kind](config.vision)
         self.text = TextTransformer(config.text)
-        self.image_projection = nn.Linear(int(self.vision.feature_dim), config.embed_dim, bias=False)
+        self.image_projection = nn.Linear(cast(int, self.vision.feature_dim), config.embed_dim, bias=False)
         self.text_projection = nn.Linear(self.text.feature_dim, config.embed_dim, bias=False)
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / config.temperature)))
         self.bias = nn.Parameter(torch.tensor(config.bias))

@@ -44,7 +44,10 @@ class SelfAttention(nn.Module):
     ) -> Float[Tensor, "batch length dim"]:
         """Mix positions; `mask` is true where a position may be looked at."""
         q, k, v = rearrange(
-            self.qkv(x), "batch length (three heads dim) -> three batch heads length dim", three=3, heads=self.num_heads
+            self.qkv(x),
+            "batch length (three heads dim) -> three batch heads length dim",
+            three=3,
+            heads=self.num_heads,
         )
         seen = None if mask is None else rearrange(mask, "batch length -> batch 1 1 length")
         mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=seen)

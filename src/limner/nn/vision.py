@@ -39,6 +39,9 @@ class VisionTransformerConfig:
 class VisionTransformer(nn.Module):
     """Patches, a class token and learned positions through a transformer; mean of the patches, or the class token."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, config: VisionTransformerConfig) -> None:
         super().__init__()
         self.config = config

@@ -1,1 +1,10 @@
 """Recipes: whole training runs by name."""
+
+from collections.abc import Callable
+
+from limner.recipes.base import Run
+from limner.recipes.clip import clip, clip_vit
+
+__all__ = ["RECIPES"]
+
+RECIPES: dict[str, Callable[[], Run]] = {"clip": clip, "clip-vit": clip_vit}

@@ -21,5 +21,5 @@ class WeightAverage:
         decay = min(self.decay, (1 + step) / (10 + step))
         for average, parameter in zip(self.model.parameters(), model.parameters(), strict=True):
             average.lerp_(parameter, 1 - decay)
-        for average, buffer in zip(self.model.buffers(), model.buffers(), strict=True):
-            average.copy_(buffer)
+        for kept, buffer in zip(self.model.buffers(), model.buffers(), strict=True):
+            kept.copy_(buffer)

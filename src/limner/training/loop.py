@@ -23,7 +23,7 @@ __all__ = ["LoopConfig", "Monitor", "train"]
 
 @dataclass(frozen=True, kw_only=True)
 class LoopConfig:
-    """How long, how fast, how often; `accumulation_steps` batches make one step, `averaging_decay` 0 keeps no average."""
+    """How long, how fast, how often; `accumulation_steps` batches make a step, `averaging_decay` 0 keeps no average."""
 
     num_steps: int = 2000
     warmup_steps: int = 100
@@ -68,8 +68,9 @@ def train(
     optimizer = build_optimizer(objective.model, config.optimizer)
     parts = {"model": objective.model} | ({"average": average.model} if average else {})
     state = latest_state(folder)
-    facts = load_state(state, parts=parts, optimizer=optimizer) if state else {"step": 0, "best": None}
-    step, best = int(facts["step"]), facts["best"]
+    facts: dict[str, Any] = load_state(state, parts=parts, optimizer=optimizer) if state else {"step": 0, "best": None}
+    step: int = facts["step"]
+    best: float | None = facts["best"]
     stream = batches(step * config.accumulation_steps)
     judged = average.model if average else objective.model
     while step < config.num_steps:
@@ -97,14 +98,16 @@ def train(
 
 
 def _update(
-    objective: Objective, stream: Iterator[Any], optimizer: torch.optim.Optimizer, config: LoopConfig, step: int
+    objective: Objective,
+    stream: Iterator[Any],
+    optimizer: torch.optim.Optimizer,
+    config: LoopConfig,
+    step: int,
 ) -> dict[str, float] | None:
     """Make one step and return its metrics; None, and no change, if loss or gradient is not finite."""
     torch.manual_seed(config.seed * 1_000_003 + step)
     objective.train()
-    factor = warmup_cosine(
-        step, num_steps=config.num_steps, warmup_steps=config.warmup_steps, final=config.final_rate
-    )
+    factor = warmup_cosine(step, num_steps=config.num_steps, warmup_steps=config.warmup_steps, final=config.final_rate)
     for group in optimizer.param_groups:
         group["lr"] = config.optimizer.learning_rate * group["rate"] * factor
     optimizer.zero_grad(set_to_none=True)

@@ -10,9 +10,7 @@ from torch import nn
 __all__ = ["autocast"]
 
 
-def autocast(
-    module: nn.Module, precision: Literal["auto", "float32", "bfloat16"]
-) -> AbstractContextManager[object]:
+def autocast(module: nn.Module, precision: Literal["auto", "float32", "bfloat16"]) -> AbstractContextManager[object]:
     """Return the context of a forward pass; "auto" takes bfloat16 where the processor or accelerator computes in it."""
     device = next(module.parameters()).device.type
     if precision == "float32" or (precision == "auto" and not _has_bfloat16(device)):

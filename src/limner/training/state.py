@@ -19,7 +19,12 @@ _NAME = re.compile(r"step-(\d{8,})")
 
 
 def save_state(
-    folder: Path, *, step: int, parts: dict[str, nn.Module], optimizer: torch.optim.Optimizer, facts: dict[str, Any]
+    folder: Path,
+    *,
+    step: int,
+    parts: dict[str, nn.Module],
+    optimizer: torch.optim.Optimizer,
+    facts: dict[str, Any],
 ) -> Path:
     """Write `step-N`, whole or not at all, and then remove the older ones; return its folder.
 
@@ -73,5 +78,7 @@ def load_state(state: Path, *, parts: dict[str, nn.Module], optimizer: torch.opt
                 values.setdefault(int(number), {})[field] = tensor
         optimizer.load_state_dict({"state": values, "param_groups": optimizer.state_dict()["param_groups"]})
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise TrainingError(f"{state} cannot be resumed ({error}); remove that folder to start from the one before it")
+        raise TrainingError(
+            f"{state} cannot be resumed ({error}); remove that folder to start from the one before it"
+        ) from None
     return facts

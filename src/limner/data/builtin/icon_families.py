@@ -1,0 +1,134 @@
+"""The families of pictograms: one drawing style each, one npm package each."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from limner.data.builtin.emoji_names import concept_of, has_skin_tone, name_key
+from limner.data.builtin.packages import Package, fetch, read_members
+
+__all__ = ["FAMILIES", "Family", "Icon", "read_icons", "spelled_names"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """A drawing style; `style_test` families are for evaluation only and never trained on."""
+
+    package: Package
+    licence: str
+    style_test: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Icon:
+    """One drawing: its name in the family, its code points where the family says them ("" otherwise), its SVG."""
+
+    name: str
+    hexcode: str
+    svg: str
+
+    @property
+    def has_skin_tone(self) -> bool:
+        """Whether this is the same person in another skin colour."""
+        return has_skin_tone(self.hexcode) or "skin-tone" in self.name or bool(re.search(r"-tone\d?$", self.name))
+
+
+def _family(name: str, version: str, sha256: str, licence: str, *, style_test: bool = False) -> Family:
+    package = Package(client="npm", name=f"@iconify-json/{name}", version=version, sha256=sha256)
+    return Family(package=package, licence=licence, style_test=style_test)
+
+
+FAMILIES: dict[str, Family] = {
+    "noto": _family(
+        "noto", "1.2.9", "3e918d88fc945c0bb3d468dbace6f88caef67f01c9f0e7bcae0915a042e8f1ad", "Apache-2.0"
+    ),
+    "noto-v1": _family(
+        "noto-v1", "1.2.5", "2bf62c26c2c2884aa99e90aec942cdaee17a5921f05690694f4978ad4b017c37", "Apache-2.0"
+    ),
+    "twemoji": _family(
+        "twemoji", "1.2.5", "19046dff7d8707ce96212ec86468b36ac5f8e60409629dd13f809265c6d0ebb7", "CC-BY-4.0"
+    ),
+    "fluent-emoji-flat": _family(
+        "fluent-emoji-flat", "1.2.6", "7d064769dee690815f823bc5bcc511d957198caf9f5edd8dd9c1aa48a6aeb175", "MIT"
+    ),
+    "fluent-emoji": _family(
+        "fluent-emoji", "1.2.7", "8044210dbf11e016d4de85f15d01a243423bd832457e7e2491df1b751c0e272b", "MIT"
+    ),
+    "fluent-emoji-high-contrast": _family(
+        "fluent-emoji-high-contrast",
+        "1.2.6",
+        "0b92d48c90d2200bd499e3cdd09a127ca6a8c8ddefd34c35eb5a1e4994012ae0",
+        "MIT",
+    ),
+    "emojione": _family(
+        "emojione", "1.2.3", "26a14f44284407e8bcde91799388dca2bfd91dbcd55a97f425524a1c5b73610e", "CC-BY-4.0"
+    ),
+    "emojione-monotone": _family(
+        "emojione-monotone", "1.2.1", "40b90004bafb406b59266155ef9b7e1dd67bf2947fc8db8d07388776f4d0d04e", "CC-BY-4.0"
+    ),
+    "fxemoji": _family(
+        "fxemoji", "1.2.2", "f3e72b3c59d05e1db03b7e308d55c0d05bd7ba3f625a90da1b79313c12858eef", "Apache-2.0"
+    ),
+    "openmoji": _family(
+        "openmoji",
+        "1.2.29",
+        "03181e2c156cab35cf4a62f1f7886bd971d59212e75ac3f189d5a4cae3930fc5",
+        "CC-BY-SA-4.0",
+        style_test=True,
+    ),
+    "emojione-v1": _family(
+        "emojione-v1",
+        "1.2.3",
+        "6641d59d48a42823fdc2b84e7427e9f302944eb98d2c7d94d6e67c139e7b37b3",
+        "CC-BY-SA-4.0",
+        style_test=True,
+    ),
+}
+"""Every family, by name."""
+
+_SVG = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="{box}">{body}</svg>'
+
+
+def read_icons(family: Family, cache: Path) -> Iterator[Icon]:
+    """The drawings of a family, without its aliases."""
+    files = _read_json(family, cache)
+    table = files["icons.json"]
+    hexcodes = {name: hexcode for hexcode, name in files.get("chars.json", {}).items()}
+    for name, icon in sorted(table["icons"].items()):
+        if icon.get("hidden"):
+            continue
+        box = (
+            icon.get("left", 0),
+            icon.get("top", 0),
+            icon.get("width", table.get("width", 16)),
+            icon.get("height", table.get("height", 16)),
+        )
+        svg = _SVG.format(box=" ".join(str(number) for number in box), body=icon["body"])
+        yield Icon(name=name, hexcode=hexcodes.get(name, ""), svg=svg)
+
+
+def spelled_names(cache: Path) -> dict[str, str]:
+    """Concept of each drawing's name, by `name_key`, as the families that give code points spell them.
+
+    A spelling that two concepts share is left out.
+    """
+    found: dict[str, set[str]] = {}
+    for family in FAMILIES.values():
+        files = _read_json(family, cache, names=("chars.json", "icons.json"))
+        named = files.get("chars.json", {})
+        concepts = {name: concept_of(code) for code, name in named.items() if not has_skin_tone(code)}
+        for alias, target in files["icons.json"].get("aliases", {}).items():
+            if target["parent"] in concepts and not set(target) - {"parent"}:
+                concepts.setdefault(alias, concepts[target["parent"]])
+        for name, concept in concepts.items():
+            found.setdefault(name_key(name), set()).add(concept)
+    return {key: next(iter(concepts)) for key, concepts in found.items() if len(concepts) == 1}
+
+
+def _read_json(family: Family, cache: Path, names: tuple[str, ...] = ("chars.json", "icons.json")) -> dict[str, Any]:
+    wanted = {f"package/{name}" for name in names}
+    members = read_members(fetch(family.package, cache), wanted.__contains__)
+    return {name.removeprefix("package/"): json.loads(content) for name, content in members}

@@ -1,0 +1,67 @@
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pytest
+
+from limner.config import from_dict, override, to_dict
+from limner.errors import UsageError
+from limner.recipes import RECIPES
+from limner.recipes.base import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    kind: Literal["round"] = "round"
+    radius: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Square:
+    kind: Literal["square"] = "square"
+    side: int = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    shape: Round | Square = field(default_factory=Round)
+    name: str = "untitled"
+    sizes: dict[str, float] = field(default_factory=dict)
+
+
+def test_a_config_survives_the_way_to_a_dict_and_back() -> None:
+    drawing = Drawing(shape=Square(side=5), name="box", sizes={"x": 1.5})
+    assert from_dict(Drawing, to_dict(drawing)) == drawing
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_every_recipe_survives_the_way_to_a_dict_and_back(name: str) -> None:
+    run = RECIPES[name]()
+    assert from_dict(Run, to_dict(run)) == run
+
+
+def test_override_changes_one_field_and_leaves_the_original() -> None:
+    drawing = Drawing()
+    changed = override(drawing, {"shape.radius": "2.5", "name": "disc", "sizes": '{"x": 2}'})
+    assert (changed.shape, changed.name, changed.sizes) == (Round(radius=2.5), "disc", {"x": 2.0})
+    assert drawing == Drawing()
+
+
+def test_override_of_a_text_field_takes_words_that_look_like_json() -> None:
+    assert override(Drawing(), {"name": "red fox"}).name == "red fox"
+
+
+@pytest.mark.parametrize("path", ["nmae", "shape.side", "shape.radius.x", "colour.red"])
+def test_an_unknown_key_is_named_beside_the_known_ones(path: str) -> None:
+    with pytest.raises(UsageError, match="unknown key") as caught:
+        override(Drawing(), {path: "1"})
+    assert "known here" in str(caught.value)
+
+
+def test_a_wrong_type_is_an_error_that_names_the_field() -> None:
+    with pytest.raises(UsageError, match="radius"):
+        override(Drawing(), {"shape.radius": "wide"})
+
+
+def test_a_size_that_does_not_fit_is_an_error() -> None:
+    with pytest.raises(UsageError, match="multiple"):
+        override(RECIPES["clip-vit"](), {"model.vision.patch_size": "7"})
