@@ -111,10 +111,10 @@ def _read_config(folder: Path) -> tuple[Any, Any]:
 
 def _largest(values: Any) -> float:
     if isinstance(values, dict):
-        return max(map(_largest, values.values()), default=0)
+        return max(map(_largest, values.values()), default=0.0)
     if isinstance(values, list):
-        return max(map(_largest, values), default=0)
-    return abs(values) if isinstance(values, int | float) else 0
+        return max(map(_largest, values), default=0.0)
+    return float(abs(values)) if isinstance(values, int | float) else 0.0
 
 
 def _difference(expected: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]]) -> str:

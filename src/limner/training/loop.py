@@ -111,6 +111,8 @@ def _update(
     for group in optimizer.param_groups:
         group["lr"] = config.optimizer.learning_rate * group["rate"] * factor
     optimizer.zero_grad(set_to_none=True)
+    # A forward pass already moves running statistics; they go back if the step is not made.
+    buffers = [buffer.clone() for buffer in objective.buffers()]
     totals: dict[str, float] = {}
     for _ in range(config.accumulation_steps):
         with autocast(objective, config.precision):
@@ -121,6 +123,8 @@ def _update(
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     norm = float(nn.utils.clip_grad_norm_(parameters, config.clip_norm or math.inf))
     if not (math.isfinite(norm) and math.isfinite(totals["loss"])):
+        for buffer, before in zip(objective.buffers(), buffers, strict=True):
+            buffer.copy_(before)
         return None
     optimizer.step()
     return totals | {"gradient_norm": norm, "learning_rate": config.optimizer.learning_rate * factor}

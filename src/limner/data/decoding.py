@@ -1,0 +1,167 @@
+"""Bytes to upright RGB pictures on white, or a named error: never a hang, a crash or half a picture."""
+
+import io
+import threading
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from limner.data.svg import draw_svg, is_svg
+from limner.errors import PictureError
+
+__all__ = ["LARGEST_FILE", "PICTURE_SUFFIXES", "decode_picture", "read_bytes", "read_picture", "square"]
+
+LARGEST_FILE = 256 << 20
+PICTURE_SUFFIXES = frozenset(
+    {".png", ".apng", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".svg", ".svgz"}
+)
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+_WHITE = (255, 255, 255)
+_quiet = threading.Lock()
+
+
+def decode_picture(
+    data: bytes, *, max_pixels: int = 100_000_000, svg_size: int = 256, at_least: int | None = None
+) -> Image.Image:
+    """Return the (first) picture in encoded bytes: RGB, turned as EXIF says, alpha over white, 16 bits scaled to 8.
+
+    Knows PNG, JPEG, WebP, GIF, BMP, TIFF and SVG (drawn `svg_size` pixels square, padded with white). With `at_least`
+    a JPEG may come back smaller than stored, though its longer side is never below that many pixels.
+
+    Raises:
+        PictureError: if the bytes are no such picture, or are truncated, damaged or larger than `max_pixels`.
+    """
+    if is_svg(data):
+        return square(draw_svg(data, svg_size), svg_size)
+    try:
+        return _decode(data, max_pixels, at_least)
+    except Warning:
+        # Pillow warns of what is refused here anyway or does no harm; callers may have made warnings errors.
+        with _quiet, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _decode(data, max_pixels, at_least)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a picture file.
+
+    Raises:
+        PictureError: if it is missing, unreadable, empty, no regular file, or larger than `LARGEST_FILE`.
+    """
+    try:
+        if not path.is_file():
+            raise PictureError("is not a file" if path.exists() else "does not exist")
+        if path.stat().st_size > LARGEST_FILE:
+            raise PictureError(f"is larger than {LARGEST_FILE >> 20} MiB; save it smaller")
+        data = path.read_bytes()
+    except OSError as error:
+        raise PictureError(f"cannot be read ({error.strerror})") from None
+    if not data:
+        raise PictureError("is an empty file")
+    return data
+
+
+def read_picture(
+    path: Path, *, max_pixels: int = 100_000_000, svg_size: int = 256, at_least: int | None = None
+) -> Image.Image:
+    """Read and decode a picture file as `decode_picture` does.
+
+    Raises:
+        PictureError: naming the file, if it cannot be read or decoded.
+    """
+    path = Path(path)
+    try:
+        return decode_picture(read_bytes(path), max_pixels=max_pixels, svg_size=svg_size, at_least=at_least)
+    except PictureError as error:
+        raise PictureError(f"{path} {error}") from None
+
+
+def square(image: Image.Image, size: int) -> Image.Image:
+    """Fit the whole picture into a white square of `size` pixels: how pictures meet a model at indexing and evaluation."""
+    scale = size / max(image.size)
+    fitted = (max(round(image.width * scale), 1), max(round(image.height * scale), 1))
+    if fitted != image.size:
+        image = image.resize(fitted, Image.Resampling.BICUBIC, reducing_gap=3.0)
+    if fitted == (size, size):
+        return image
+    canvas = Image.new("RGB", (size, size), _WHITE)
+    canvas.paste(image, ((size - fitted[0]) // 2, (size - fitted[1]) // 2))
+    return canvas
+
+
+def _decode(data: bytes, max_pixels: int, at_least: int | None) -> Image.Image:
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            if image.width * image.height > max_pixels:
+                raise PictureError(
+                    f"has {image.width} x {image.height} pixels, more than {max_pixels:,}; save it smaller"
+                )
+            if at_least:
+                _draft(image, at_least)
+            image.load()
+            _ensure_undamaged(data, image)
+            return _upright(_as_rgb(image), image)
+    except (PictureError, Warning, MemoryError):
+        raise
+    except Image.UnidentifiedImageError:
+        raise PictureError("is not a picture of a known kind (PNG, JPEG, WebP, GIF, BMP, TIFF, SVG)") from None
+    except Image.DecompressionBombError:
+        raise PictureError(f"claims far more than {max_pixels:,} pixels; save it smaller") from None
+    except Exception as error:  # Pillow raises nearly every built-in exception for damaged data
+        raise PictureError(f"is damaged or truncated ({error}); restore it from a copy") from None
+
+
+def _draft(image: Image.Image, at_least: int) -> None:
+    """Let libjpeg decode at 1/2, 1/4 or 1/8 of the size, still twice as large as asked so that resizing stays smooth."""
+    scale = 2 * at_least / max(image.size)
+    image.draft(None, (max(int(image.width * scale), 1), max(int(image.height * scale), 1)))
+
+
+def _ensure_undamaged(data: bytes, image: Image.Image) -> None:
+    """Check what decoding alone does not: the checksums of a PNG."""
+    if image.format == "PNG":
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as again:
+            again.verify()
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        return _from_wide(image)
+    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or image.has_transparency_data:
+        image = image.convert("RGBA")
+        canvas = Image.new("RGB", image.size, _WHITE)
+        canvas.paste(image, mask=image.getchannel("A"))
+        return canvas
+    return image.convert("RGB")
+
+
+def _from_wide(image: Image.Image) -> Image.Image:
+    """Scale 16-bit, 32-bit and real-valued grey to 8 bits by the range that its type or values imply."""
+    values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+    low, high = float(values.min()), float(values.max())
+    if image.mode.startswith("I;16") or (image.mode == "I" and 0 <= low and 255 < high <= 65_535):
+        low, high = 0.0, 65_535.0
+    elif image.mode == "F" and 0 <= low and high <= 1:
+        low, high = 0.0, 1.0
+    elif 0 <= low and high <= 255:
+        low, high = 0.0, 255.0
+    grey = (values - low) * (255 / max(high - low, 1e-12))
+    return Image.fromarray(np.rint(grey).astype(np.uint8)).convert("RGB")
+
+
+def _upright(rgb: Image.Image, source: Image.Image) -> Image.Image:
+    """Turn the pixels as the source's EXIF orientation says; unreadable EXIF says nothing."""
+    try:
+        orientation = source.getexif().get(0x0112, 1)
+    except Warning:
+        raise
+    except Exception:
+        return rgb
+    if orientation not in range(2, 9):
+        return rgb
+    exif = rgb.getexif()
+    exif.clear()
+    exif[0x0112] = orientation
+    return ImageOps.exif_transpose(rgb)

@@ -1,0 +1,101 @@
+"""Text to picture and picture to text: how well a model finds what a set's captions describe.
+
+A picture answers a caption if it shows the concept of the caption's own picture, or carries the same caption; a
+caption answers a picture by the same rule. So no right answer is counted wrong because another was written down.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from limner.evaluation.examples import Examples, normal_form
+from limner.evaluation.intervals import Estimate, estimate_mean
+from limner.evaluation.ranking import MEASURES, Items, figures_of_vectors
+from limner.search.embedder import Embedder, Vectors
+
+__all__ = ["RetrievalFigures", "judge_retrieval", "relevant_captions", "relevant_pictures"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrievalFigures:
+    """The figures of both directions with their intervals, by name as in `ranking.MEASURES`."""
+
+    text_to_picture: dict[str, Estimate]
+    picture_to_text: dict[str, Estimate]
+
+
+def judge_retrieval(embedder: Embedder, examples: Examples, picture_vectors: Vectors) -> RetrievalFigures:
+    """Return the figures of every caption searching the pictures, and every picture searching the captions.
+
+    Queries of one concept are one group for the intervals. A picture is a query if any caption answers it.
+    """
+    text_vectors = _embed_texts(embedder, examples.captions)
+    concepts = np.unique(examples.concepts, return_inverse=True)[1]
+    to_picture = figures_of_vectors(text_vectors, picture_vectors, relevant_pictures(examples), examples.ids)
+    answers = relevant_captions(examples)
+    asked = np.array([place for place, captions in enumerate(answers) if len(captions)])
+    to_text = figures_of_vectors(
+        picture_vectors[asked], text_vectors, [answers[place] for place in asked], examples.caption_ids
+    )
+    return RetrievalFigures(
+        text_to_picture=_estimates(to_picture, concepts[list(examples.owners)]),
+        picture_to_text=_estimates(to_text, concepts[asked]),
+    )
+
+
+def relevant_pictures(examples: Examples) -> list[Items]:
+    """Return for each caption the places of the pictures that answer it."""
+    of_concept = _places(enumerate(examples.concepts))
+    of_caption = _places(zip(examples.owners, map(normal_form, examples.captions), strict=True))
+    found: dict[tuple[str, str], Items] = {}
+    answers = []
+    for owner, text in zip(examples.owners, examples.captions, strict=True):
+        key = (examples.concepts[owner], normal_form(text))
+        if key not in found:
+            found[key] = _array(of_concept[key[0]] + of_caption[key[1]])
+        answers.append(found[key])
+    return answers
+
+
+def relevant_captions(examples: Examples) -> list[Items]:
+    """Return for each picture the places of the captions that answer it; none if its concept has no caption."""
+    of_concept = _places((place, examples.concepts[owner]) for place, owner in enumerate(examples.owners))
+    texts = [normal_form(text) for text in examples.captions]
+    of_text = _places(enumerate(texts))
+    own: dict[int, set[str]] = {}
+    for owner, text in zip(examples.owners, texts, strict=True):
+        own.setdefault(owner, set()).add(text)
+    found: dict[tuple[str, frozenset[str]], Items] = {}
+    answers = []
+    for place, concept in enumerate(examples.concepts):
+        key = (concept, frozenset(own.get(place, ())))
+        if key not in found:
+            same_text = [caption for text in key[1] for caption in of_text[text]]
+            found[key] = _array(of_concept.get(concept, []) + same_text)
+        answers.append(found[key])
+    return answers
+
+
+def _embed_texts(embedder: Embedder, texts: Sequence[str]) -> Vectors:
+    """Embed each distinct text once."""
+    distinct, places = np.unique(texts, return_inverse=True)
+    return embedder.embed_texts(distinct.tolist())[places]
+
+
+def _estimates(
+    figures: dict[str, Float[np.ndarray, " queries"]], groups: Int[np.ndarray, " queries"]
+) -> dict[str, Estimate]:
+    return {name: estimate_mean(figures[name], groups) for name in MEASURES}
+
+
+def _places(named: Iterable[tuple[int, str]]) -> dict[str, list[int]]:
+    places: dict[str, list[int]] = {}
+    for place, name in named:
+        places.setdefault(name, []).append(place)
+    return places
+
+
+def _array(places: list[int]) -> Items:
+    return np.unique(np.array(places, dtype=np.int64))

@@ -1,0 +1,126 @@
+"""Judge a model on a picture set: retrieval both ways, and zero-shot accuracy where the set has classes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from limner.data.picture_set import PictureSet
+from limner.errors import DataError, UsageError
+from limner.evaluation.classification import judge_zero_shot, name_classes
+from limner.evaluation.examples import Examples, embed_pictures, gather_examples
+from limner.evaluation.intervals import Estimate
+from limner.evaluation.retrieval import RetrievalFigures, judge_retrieval
+from limner.search.embedder import Embedder, load_embedder
+
+__all__ = ["SPLITS", "Evaluation", "evaluate_model"]
+
+SPLITS = ("test", "validation", "train", "all")
+
+Report = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What a model reached on a set; `split` and `languages` say on which part, `skipped` counts broken pictures."""
+
+    model: str
+    picture_set: str
+    split: str
+    languages: tuple[str, ...]
+    retrieval: RetrievalFigures
+    zero_shot: Estimate | None
+    num_pictures: int
+    num_captions: int
+    num_concepts: int
+    skipped: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures by direction and name, their intervals, and what they were measured on."""
+        directions = {
+            "text_to_picture": self.retrieval.text_to_picture,
+            "picture_to_text": self.retrieval.picture_to_text,
+        }
+        values: dict[str, Any] = {
+            direction: {name: figure.mean for name, figure in figures.items()}
+            for direction, figures in directions.items()
+        }
+        values |= {
+            "num_pictures": self.num_pictures,
+            "num_captions": self.num_captions,
+            "num_concepts": self.num_concepts,
+            "skipped": self.skipped,
+            "model": self.model,
+            "set": self.picture_set,
+            "split": self.split,
+            "languages": list(self.languages),
+            "intervals": {
+                direction: {name: [figure.low, figure.high] for name, figure in figures.items()}
+                for direction, figures in directions.items()
+            },
+        }
+        if self.zero_shot:
+            values["zero_shot"] = {"accuracy": self.zero_shot.mean}
+            values["intervals"]["zero_shot"] = {"accuracy": [self.zero_shot.low, self.zero_shot.high]}
+        return values
+
+
+def evaluate_model(
+    model: str | Path,
+    picture_set: Path,
+    *,
+    split: str | None = None,
+    language: str | None = None,
+    protocol: str | None = None,
+    report: Report | None = None,
+) -> Evaluation:
+    """Return what a model reaches on a split of a set; the test split if there is one, else every picture.
+
+    Raises:
+        UsageError: for an unknown split or protocol.
+        DataError: if the set, the split or the language has nothing to judge on.
+    """
+    if split is not None and split not in SPLITS:
+        raise UsageError(f"unknown split '{split}'; known: {', '.join(SPLITS)}")
+    pictures = _open_set(picture_set)
+    embedder = load_embedder(model)
+    if protocol is not None:
+        raise NotImplementedError
+    split = split or ("test" if "test" in _splits(pictures) else "all")
+    examples = gather_examples(pictures, splits=() if split == "all" else (split,), language=language)
+    return judge(embedder, pictures, examples, split=split, report=report)
+
+
+def judge(
+    embedder: Embedder, pictures: PictureSet, examples: Examples, *, split: str, report: Report | None = None
+) -> Evaluation:
+    """Return what a loaded model reaches on gathered examples."""
+    found, vectors = embed_pictures(embedder, pictures, examples, progress=report)
+    names = name_classes(pictures, found)
+    return Evaluation(
+        model=embedder.name,
+        picture_set=str(pictures.path),
+        split=split,
+        languages=found.languages,
+        retrieval=judge_retrieval(embedder, found, vectors),
+        zero_shot=judge_zero_shot(embedder, found, vectors, names) if names else None,
+        num_pictures=len(found.rows),
+        num_captions=len(found.captions),
+        num_concepts=len(set(found.concepts)),
+        skipped=len(examples.rows) - len(found.rows),
+    )
+
+
+def _splits(pictures: PictureSet) -> set[str]:
+    return set(pictures.rows(["split"])["split"].to_pylist())
+
+
+def _open_set(path: Path) -> PictureSet:
+    try:
+        return PictureSet.open(path)
+    except DataError as error:
+        if path.is_dir() and any(entry.is_file() for entry in path.iterdir()):
+            raise DataError(
+                f"{path} is a plain folder; make a picture set of it with `limner data import {path} SET` and evaluate that"
+            ) from None
+        raise error

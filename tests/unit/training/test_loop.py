@@ -1,0 +1,152 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from limner.errors import TrainingError, UsageError
+from limner.objectives.base import Objective, StepOutput
+from limner.training.loop import LoopConfig, Monitor, train
+from limner.training.optimizer import OptimizerConfig, build_optimizer
+from limner.training.schedule import warmup_cosine
+from limner.training.state import latest_state
+
+
+class Regression(Objective):
+    """A small network with dropout, so that a resumed run must also repeat its random numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.model = nn.Sequential(nn.Linear(4, 16), nn.BatchNorm1d(16), nn.Dropout(0.1), nn.Linear(16, 1))
+
+    def forward(self, batch: Any, step: int) -> StepOutput:
+        loss = (self.model(batch) - batch.sum(dim=1, keepdim=True)).square().mean()
+        return StepOutput(loss, {"step": torch.tensor(float(step))})
+
+
+def batches(start: int) -> Iterator[Tensor]:
+    number = start
+    while True:
+        yield torch.randn(8, 4, generator=torch.Generator().manual_seed(number))
+        number += 1
+
+
+def quiet(log: Callable[[int, dict[str, float]], None] = lambda step, metrics: None) -> Monitor:
+    return Monitor(log=log, validate=lambda model: {"MRR": 0.5}, keep=lambda model, step: None)
+
+
+def config(**changes: Any) -> LoopConfig:
+    values: dict[str, Any] = {"num_steps": 20, "warmup_steps": 3, "save_every": 5, "validate_every": 10}
+    return LoopConfig(**values | changes, precision="float32", optimizer=OptimizerConfig(learning_rate=0.01))
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("killed_at", [1, 5, 13, 19])
+@pytest.mark.parametrize("accumulation_steps", [1, 2])
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
+    killed_at: int, accumulation_steps: int, tmp_path: Path
+) -> None:
+    run = config(accumulation_steps=accumulation_steps)
+    whole = train(Regression(), batches, run, folder=tmp_path / "whole", monitor=quiet())
+
+    def kill(step: int, metrics: dict[str, float]) -> None:
+        if step == killed_at:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(Regression(), batches, run, folder=tmp_path / "cut", monitor=quiet(kill))
+    resumed = train(Regression(), batches, run, folder=tmp_path / "cut", monitor=quiet())
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name]), name
+
+
+def test_training_lowers_the_loss(tmp_path: Path) -> None:
+    losses: list[float] = []
+    log = quiet(lambda step, metrics: losses.append(metrics["loss"]) if "loss" in metrics else None)
+    train(Regression(), batches, config(num_steps=300), folder=tmp_path, monitor=log)
+    assert sum(losses[-20:]) < 0.5 * sum(losses[:20])
+
+
+def test_accumulated_batches_give_the_gradient_of_their_mean() -> None:
+    objective = Regression()
+    objective.model = nn.Linear(4, 1)
+    first, second = next(batches(0)), next(batches(1))
+    loss = (objective(first, 0).loss + objective(second, 0).loss) / 2
+    expected = torch.autograd.grad(loss, objective.model.weight)[0]
+    (objective(first, 0).loss / 2).backward()
+    (objective(second, 0).loss / 2).backward()
+    torch.testing.assert_close(objective.model.weight.grad, expected)
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_weights_before_it_saved(tmp_path: Path) -> None:
+    def poisoned(start: int) -> Iterator[Tensor]:
+        for number, batch in enumerate(batches(start), start):
+            yield batch if number != 7 else batch * float("nan")
+
+    objective = Regression()
+    with pytest.raises(TrainingError, match="not finite at step 7"):
+        train(objective, poisoned, config(), folder=tmp_path, monitor=quiet())
+    state = latest_state(tmp_path)
+    assert state is not None and state.name == "step-00000007"
+    assert all(torch.isfinite(tensor).all() for tensor in objective.model.state_dict().values())
+
+
+def test_the_best_weights_by_validation_are_kept(tmp_path: Path) -> None:
+    figures = iter([0.1, 0.5, 0.3, 0.4])
+    kept: list[int] = []
+    monitor = Monitor(
+        log=lambda step, metrics: None,
+        validate=lambda model: {"MRR": next(figures)},
+        keep=lambda model, step: kept.append(step),
+    )
+    train(Regression(), batches, config(validate_every=5), folder=tmp_path, monitor=monitor)
+    assert kept == [5, 10]
+
+
+def test_a_torn_or_foreign_state_is_refused(tmp_path: Path) -> None:
+    train(Regression(), batches, config(), folder=tmp_path, monitor=quiet())
+    weights = tmp_path / "step-00000020" / "state.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(TrainingError, match="cannot be resumed"):
+        train(Regression(), batches, config(), folder=tmp_path, monitor=quiet())
+
+
+def test_half_written_states_are_not_resumed(tmp_path: Path) -> None:
+    (tmp_path / "step-00000009.partial").mkdir()
+    assert latest_state(tmp_path) is None
+
+
+def test_a_rate_of_zero_locks_a_part_and_leaves_it_bit_for_bit(tmp_path: Path) -> None:
+    objective = Regression()
+    before = objective.model[0].weight.detach().clone()
+    moved = objective.model[3].weight.detach().clone()
+    run = LoopConfig(num_steps=5, precision="float32", optimizer=OptimizerConfig(rates={"0": 0.0}))
+    train(objective, batches, run, folder=tmp_path, monitor=quiet())
+    assert torch.equal(objective.model[0].weight, before)
+    assert not torch.equal(objective.model[3].weight, moved)
+
+
+def test_rates_of_unknown_or_all_parts_are_errors() -> None:
+    model = Regression().model
+    with pytest.raises(UsageError, match="begins no parameter"):
+        build_optimizer(model, OptimizerConfig(rates={"vision": 0.1}))
+    with pytest.raises(UsageError, match="locks every part"):
+        build_optimizer(model, OptimizerConfig(rates={"": 0.0}))
+
+
+def test_vectors_are_not_decayed() -> None:
+    groups = build_optimizer(Regression().model, OptimizerConfig(weight_decay=0.3)).param_groups
+    assert {(p.ndim >= 2, group["weight_decay"]) for group in groups for p in group["params"]} == {(True, 0.3), (False, 0.0)}
+
+
+def test_the_schedule_rises_and_falls() -> None:
+    factors = [warmup_cosine(step, num_steps=100, warmup_steps=10) for step in range(101)]
+    assert factors[:10] == pytest.approx([0.1 * (step + 1) for step in range(10)])
+    assert factors[10] == 1.0 and factors[55] == pytest.approx(0.5) and factors[100] == pytest.approx(0.0)
+    assert all(a >= b for a, b in zip(factors[10:], factors[11:], strict=False))
