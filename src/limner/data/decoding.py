@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, UnidentifiedImageError
 
 from limner.data.svg import draw_svg, is_svg
 from limner.errors import PictureError
@@ -19,6 +19,15 @@ PICTURE_SUFFIXES = frozenset(
 )
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 _WHITE = (255, 255, 255)
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _quiet = threading.Lock()
 
 
@@ -79,7 +88,7 @@ def read_picture(
 
 
 def square(image: Image.Image, size: int) -> Image.Image:
-    """Fit the whole picture into a white square of `size` pixels: how pictures meet a model at indexing and evaluation."""
+    """Fit the whole picture into a white square of `size` pixels, as pictures meet a model outside training."""
     scale = size / max(image.size)
     fitted = (max(round(image.width * scale), 1), max(round(image.height * scale), 1))
     if fitted != image.size:
@@ -105,7 +114,7 @@ def _decode(data: bytes, max_pixels: int, at_least: int | None) -> Image.Image:
             return _upright(_as_rgb(image), image)
     except (PictureError, Warning, MemoryError):
         raise
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise PictureError("is not a picture of a known kind (PNG, JPEG, WebP, GIF, BMP, TIFF, SVG)") from None
     except Image.DecompressionBombError:
         raise PictureError(f"claims far more than {max_pixels:,} pixels; save it smaller") from None
@@ -114,7 +123,7 @@ def _decode(data: bytes, max_pixels: int, at_least: int | None) -> Image.Image:
 
 
 def _draft(image: Image.Image, at_least: int) -> None:
-    """Let libjpeg decode at 1/2, 1/4 or 1/8 of the size, still twice as large as asked so that resizing stays smooth."""
+    """Let libjpeg decode at 1/2, 1/4 or 1/8 of the size; twice what is asked, so that resizing stays smooth."""
     scale = 2 * at_least / max(image.size)
     image.draft(None, (max(int(image.width * scale), 1), max(int(image.height * scale), 1)))
 
@@ -141,11 +150,11 @@ def _from_wide(image: Image.Image) -> Image.Image:
     """Scale 16-bit, 32-bit and real-valued grey to 8 bits by the range that its type or values imply."""
     values = np.nan_to_num(np.asarray(image, dtype=np.float64))
     low, high = float(values.min()), float(values.max())
-    if image.mode.startswith("I;16") or (image.mode == "I" and 0 <= low and 255 < high <= 65_535):
+    if image.mode.startswith("I;16") or (image.mode == "I" and low >= 0 and 255 < high <= 65_535):
         low, high = 0.0, 65_535.0
-    elif image.mode == "F" and 0 <= low and high <= 1:
+    elif image.mode == "F" and low >= 0 and high <= 1:
         low, high = 0.0, 1.0
-    elif 0 <= low and high <= 255:
+    elif low >= 0 and high <= 255:
         low, high = 0.0, 255.0
     grey = (values - low) * (255 / max(high - low, 1e-12))
     return Image.fromarray(np.rint(grey).astype(np.uint8)).convert("RGB")
@@ -159,9 +168,5 @@ def _upright(rgb: Image.Image, source: Image.Image) -> Image.Image:
         raise
     except Exception:
         return rgb
-    if orientation not in range(2, 9):
-        return rgb
-    exif = rgb.getexif()
-    exif.clear()
-    exif[0x0112] = orientation
-    return ImageOps.exif_transpose(rgb)
+    turn = _TURNS.get(orientation)
+    return rgb if turn is None else rgb.transpose(turn)

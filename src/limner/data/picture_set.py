@@ -161,7 +161,7 @@ class PictureSet:
 
     def _take(self, rows: Sequence[int], columns: Sequence[str]) -> pa.Table:
         rows = [int(row) for row in rows]
-        if rows and not (0 <= min(rows) and max(rows) < len(self)):
+        if rows and not (min(rows) >= 0 and max(rows) < len(self)):
             raise IndexError(f"positions run from 0 to {len(self) - 1}, got {min(rows)} to {max(rows)}")
         with _reading(self.path):
             return self._dataset.take(rows, columns=list(columns))

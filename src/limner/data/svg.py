@@ -25,7 +25,7 @@ __all__ = ["draw_svg", "is_svg"]
 _LARGEST_BYTES = 32 << 20
 _DEEPEST = 200
 _MOST_ELEMENTS = 500_000
-_PATIENCE_SECONDS = 20.0
+_PATIENCE_SECONDS = 60.0
 _EMBEDDED_PIXELS = 16_000_000
 _EMBEDDED_FORMATS = ("PNG", "JPEG", "GIF", "WEBP")
 
@@ -71,7 +71,7 @@ class _LimitedTree(ElementTree.TreeBuilder):
         self._depth = 0
         self._count = 0
 
-    def start(self, tag: str, attrs: dict[str, str]) -> ElementTree.Element:  # type: ignore[override]
+    def start(self, tag: str, attrs: dict[str, str]) -> ElementTree.Element:
         """Open an element."""
         self._depth += 1
         self._count += 1

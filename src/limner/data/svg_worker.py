@@ -13,6 +13,7 @@ import resvg_py
 __all__ = ["serve"]
 
 _MEMORY_BYTES = 2 << 30
+_SECONDS_A_PICTURE = 5
 
 
 def serve() -> None:
@@ -23,6 +24,7 @@ def serve() -> None:
     while header := source.read(8):
         size, length = struct.unpack("<II", header)
         text = source.read(length).decode()
+        _allow_seconds(_SECONDS_A_PICTURE)
         try:
             picture = resvg_py.svg_to_bytes(
                 svg_string=text, width=size, height=size, dpi=96, background="#ffffff", skip_system_fonts=True
@@ -32,6 +34,12 @@ def serve() -> None:
             reason = str(error).encode()[:200]
             target.write(struct.pack("<II", 0, len(reason)) + reason)
         target.flush()
+
+
+def _allow_seconds(seconds: int) -> None:
+    """Have the system end this process when it has computed that much longer."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + 1 + seconds, resource.RLIM_INFINITY))
 
 
 if __name__ == "__main__":
