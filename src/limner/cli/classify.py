@@ -28,8 +28,10 @@ def classify(
     A file that is not a picture is skipped and named.
     """
     from limner.cli.progress import progress_bar
-    from limner.services.classifying import classify_pictures, draw_sheet, read_labels, read_prompts
+    from limner.services.classifying import check_sheet, classify_pictures, draw_sheet, read_labels, read_prompts
 
+    if sheet:
+        check_sheet(sheet)
     with progress_bar("Looking at the pictures", "pictures") as report:
         found = classify_pictures(
             model,
@@ -51,6 +53,7 @@ def classify(
 
 def _print_table(found: "Classification") -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table()
@@ -61,5 +64,5 @@ def _print_table(found: "Classification") -> None:
     for entry in found.pictures:
         ranked = sorted(entry.probabilities.items(), key=lambda item: -item[1])
         rest = ", ".join(f"{label} {probability:.0%}" for label, probability in ranked[1:4])
-        table.add_row(str(entry.path), entry.label, f"{ranked[0][1]:.1%}", rest)
+        table.add_row(escape(str(entry.path)), escape(entry.label), f"{ranked[0][1]:.1%}", escape(rest))
     Console().print(table)

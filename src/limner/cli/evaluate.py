@@ -44,11 +44,12 @@ def evaluate(
 
 def _print_table(found: "Evaluation") -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     languages = ", ".join(language or "unknown" for language in found.languages)
     table = Table(
-        title=f"{found.model} on {found.picture_set}, {found.split}",
+        title=escape(f"{found.model} on {found.picture_set}, {found.split}"),
         caption=f"{found.num_pictures:,} pictures of {found.num_concepts:,} concepts, "
         f"{found.num_captions:,} captions ({languages}); percent, with 95 % intervals",
     )

@@ -20,7 +20,8 @@ _FEWEST_PICTURES = 20
 def name_classes(pictures: PictureSet, examples: Examples) -> dict[str, str] | None:
     """Return the name of each concept if the concepts are classes: few, with many pictures each; otherwise None.
 
-    A class is named by the tag, or else the caption, that most of its pictures share.
+    A class is named by the tag that most of its pictures share or, if that does not tell the classes apart, by the
+    caption.
     """
     num_classes = len(set(examples.concepts))
     if not 2 <= num_classes <= min(_MOST_CLASSES, len(examples.concepts) // _FEWEST_PICTURES):
@@ -32,12 +33,11 @@ def name_classes(pictures: PictureSet, examples: Examples) -> dict[str, str] | N
             for column, found in counts.items():
                 texts = {text["text"] for text in entry[column] or () if text["language"] in examples.languages}
                 found.setdefault(entry["concept"] or entry["id"], Counter()).update(texts)
-    names = {
-        concept: _commonest(counts["tags"][concept] or counts["captions"][concept])
-        for concept in sorted(set(examples.concepts))
-    }
-    distinct = {normal_form(name) for name in names.values() if name}
-    return names if len(distinct) == num_classes else None
+    for found in counts.values():
+        names = {concept: _commonest(found[concept]) for concept in sorted(set(examples.concepts))}
+        if len({normal_form(name) for name in names.values() if name}) == num_classes:
+            return names
+    return None
 
 
 def judge_zero_shot(

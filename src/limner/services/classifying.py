@@ -7,14 +7,25 @@ from typing import Any
 
 from PIL import Image
 
-from limner.data.decoding import read_picture
+from limner.data.decoding import decode_picture, read_bytes, read_picture
 from limner.data.sheet import contact_sheet
 from limner.errors import PictureError, UsageError
 from limner.search.embedder import load_embedder
 from limner.search.embedding import embed_stream
+from limner.search.scanning import find_pictures, find_sources, is_picture_set
 from limner.search.zero_shot import check_labels, check_templates, label_probabilities, label_vectors
 
-__all__ = ["Classification", "ClassifiedPicture", "classify_pictures", "draw_sheet", "read_labels", "read_prompts"]
+__all__ = [
+    "Classification",
+    "ClassifiedPicture",
+    "check_sheet",
+    "classify_pictures",
+    "draw_sheet",
+    "read_labels",
+    "read_prompts",
+]
+
+_SHEET_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 Report = Callable[[int, int, str], None]
 
@@ -50,21 +61,23 @@ class Classification:
 
 def classify_pictures(
     model: str | Path,
-    paths: Sequence[Path],
+    places: Sequence[Path],
     labels: Sequence[str],
     *,
     templates: Sequence[str] | None = None,
     report: Report | None = None,
 ) -> Classification:
-    """Return each picture's probabilities over the labels; files that are not pictures are skipped and named.
+    """Return the probabilities of picture files and of the pictures in folders; unreadable ones are skipped and named.
 
     Raises:
-        UsageError: for labels or templates that cannot be used.
+        UsageError: for labels or templates that cannot be used, or a picture set among the places.
+        DataError: for a folder without pictures.
         PictureError: if no file can be read.
     """
     check_labels(labels)
     if templates is not None:
         check_templates(templates)
+    paths = _files(places)
     embedder = load_embedder(model)
     skipped: dict[Path, str] = {}
     vectors = embed_stream(embedder, _read(paths, skipped, report))
@@ -104,18 +117,41 @@ def read_prompts(path: Path) -> list[str]:
     return _lines(path, "prompts")
 
 
+def check_sheet(out: Path) -> None:
+    """Check that a contact sheet can be written under this name.
+
+    Raises:
+        UsageError: otherwise.
+    """
+    if out.suffix.lower() not in _SHEET_SUFFIXES:
+        raise UsageError(f"--sheet writes {', '.join(_SHEET_SUFFIXES)}; '{out}' is none of these")
+
+
 def draw_sheet(found: Classification, out: Path) -> None:
     """Write a contact sheet with each picture above its label and probability."""
+    check_sheet(out)
     pictures = [read_picture(entry.path) for entry in found.pictures]
     titles = [f"{entry.label} {entry.probabilities[entry.label]:.0%}" for entry in found.pictures]
     contact_sheet(pictures, titles).save(out)
 
 
+def _files(places: Sequence[Path]) -> list[Path]:
+    paths: list[Path] = []
+    for place in places:
+        if is_picture_set(place):
+            raise UsageError(
+                f"{place} is a picture set; classify takes files and folders, `limner evaluate` judges sets"
+            )
+        found = [Path(entry.path) for entry in find_pictures(find_sources([place]))] if place.is_dir() else [place]
+        paths += found
+    return list(dict.fromkeys(paths))
+
+
 def _read(paths: Sequence[Path], skipped: dict[Path, str], report: Report | None) -> Iterator[Image.Image]:
     for place, path in enumerate(paths, 1):
         try:
-            yield read_picture(path)
-        except (PictureError, OSError) as error:
+            yield decode_picture(read_bytes(path))
+        except PictureError as error:
             skipped[path] = str(error)
         if report:
             report(place, len(paths), "")

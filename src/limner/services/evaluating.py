@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from limner.data.picture_set import PictureSet
-from limner.errors import DataError, UsageError
+from limner.errors import UsageError
 from limner.evaluation.classification import judge_zero_shot, name_classes
 from limner.evaluation.examples import Examples, embed_pictures, gather_examples
 from limner.evaluation.intervals import Estimate
@@ -82,7 +82,7 @@ def evaluate_model(
     """
     if split is not None and split not in SPLITS:
         raise UsageError(f"unknown split '{split}'; known: {', '.join(SPLITS)}")
-    pictures = _open_set(picture_set)
+    pictures = PictureSet.open(picture_set)
     embedder = load_embedder(model)
     if protocol is not None:
         raise NotImplementedError
@@ -113,14 +113,3 @@ def judge(
 
 def _splits(pictures: PictureSet) -> set[str]:
     return set(pictures.rows(["split"])["split"].to_pylist())
-
-
-def _open_set(path: Path) -> PictureSet:
-    try:
-        return PictureSet.open(path)
-    except DataError as error:
-        if path.is_dir() and any(entry.is_file() for entry in path.iterdir()):
-            raise DataError(
-                f"{path} is a plain folder; make a picture set of it with `limner data import {path} SET` and evaluate that"
-            ) from None
-        raise error

@@ -1,0 +1,69 @@
+"""An embedder that sees nothing but colour, so that what it finds can be worked out by hand; and a tiny real model."""
+
+import colorsys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from limner.data.tokenizer import Tokenizer, TokenizerConfig
+from limner.models.checkpoints import save_model
+from limner.models.clip import CLIP, CLIPConfig
+from limner.nn.text import TextConfig
+from limner.nn.transformer import TransformerConfig
+from limner.nn.vision import VisionTransformerConfig
+from limner.search.embedder import Embedder
+from tests.shapes import COLOURS
+
+_NAMES = {**{name: name for name in COLOURS}, **{russian: name for name, russian in COLOURS.items()}}
+
+
+class ColourEmbedder(Embedder):
+    """One axis a colour; a text points along the colours it names, a picture along the colour it is painted in."""
+
+    def __init__(self) -> None:
+        self.name = "colours"
+        self.fingerprint = "colours"
+        self.embed_dim = len(COLOURS) + 1
+
+    @property
+    def scale(self) -> float:
+        return 10.0
+
+    def embed_texts(self, texts):
+        vectors = np.zeros((len(texts), self.embed_dim), dtype=np.float32)
+        for row, text in enumerate(texts):
+            for word in text.lower().split():
+                if word in _NAMES:
+                    vectors[row, list(COLOURS).index(_NAMES[word])] = 1
+        return _unit(vectors)
+
+    def embed_pictures(self, pictures):
+        vectors = np.zeros((len(pictures), self.embed_dim), dtype=np.float32)
+        for row, picture in enumerate(pictures):
+            red, green, blue = (
+                channel / 255 for channel in picture.resize((3, 3), box=(21, 21, 27, 27)).getpixel((1, 1))
+            )
+            hue, _, value = colorsys.rgb_to_hsv(red, green, blue)
+            vectors[row, 3 if value < 0.2 else round(hue * 3) % 3] = 1
+        return _unit(vectors)
+
+
+def write_tiny_model(folder: Path) -> Path:
+    """A CLIP of a few thousand random weights."""
+    torch.manual_seed(0)
+    trunk = TransformerConfig(dim=16, depth=1, num_heads=2)
+    tokenizer = Tokenizer.train(["a red circle", "a blue square"] * 3, TokenizerConfig(vocab_size=300))
+    config = CLIPConfig(
+        vision=VisionTransformerConfig(image_size=16, patch_size=8, transformer=trunk),
+        text=TextConfig(length=12, vocab_size=tokenizer.vocab_size, transformer=trunk),
+        embed_dim=8,
+    )
+    save_model(folder, CLIP(config))
+    tokenizer.save(folder)
+    return folder
+
+
+def _unit(vectors):
+    vectors[~vectors.any(axis=1), -1] = 1
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
