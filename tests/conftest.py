@@ -6,4 +6,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 
+from tests import typechecker  # noqa: F401  the import hook of the shape checks looks it up
+
 torch.set_num_threads(1)

@@ -1,0 +1,42 @@
+"""Conditions on the columns of a collection, in SQL."""
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from limner.errors import UsageError
+
+__all__ = ["check_condition", "named_columns"]
+
+_QUOTED = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|`[^`]*`")
+_SEVERAL_STATEMENTS = re.compile(r";|--|/\*")
+_UNKNOWN_COLUMN = re.compile(r"No field named (.+?)\. ")
+
+
+def check_condition(where: str) -> None:
+    """Refuse what is not one condition.
+
+    Raises:
+        UsageError: for an empty text, several statements, or a comment that would hide part of it.
+    """
+    if not where.strip():
+        raise UsageError("--where is empty; write a condition like \"width > 100 AND caption LIKE '%fox%'\"")
+    if _SEVERAL_STATEMENTS.search(_QUOTED.sub("''", where)):
+        raise UsageError("--where takes one condition, without ';', '--' and '/*' outside of quotes")
+
+
+@contextmanager
+def named_columns(known: Iterable[str]) -> Iterator[None]:
+    """Turn the engine's complaints about a condition into a `UsageError` that names the known columns."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        text = str(error)
+        if "Invalid user input" not in text:
+            raise
+        columns = ", ".join(sorted(known))
+        unknown = _UNKNOWN_COLUMN.search(text)
+        if unknown:
+            raise UsageError(f"--where: there is no column {unknown[1]}; known columns: {columns}") from None
+        reason = text.removeprefix("Invalid user input: ").split(", /")[0].splitlines()[0]
+        raise UsageError(f"--where cannot be understood ({reason}); known columns: {columns}") from None

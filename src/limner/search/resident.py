@@ -1,0 +1,102 @@
+"""The vectors of a collection in memory: exact scores of all, or of the cells of vectors nearest to a query."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+__all__ = ["Resident", "nearest_cell", "train_centroids"]
+
+# Half precision orders the candidates, single precision the hits.
+_CANDIDATES_A_HIT = 4
+_MORE_CANDIDATES = 32
+_SAMPLES_A_CELL = 64
+_ROUNDS = 10
+_ROWS_AT_ONCE = 8192
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resident:
+    """Vectors (float16, sorted by cell), the row id and the position in the table of each, and where cells begin.
+
+    `starts` has one number more than there are `centroids`; without centroids everything is one cell.
+    """
+
+    vectors: torch.Tensor
+    row_ids: np.ndarray
+    positions: np.ndarray
+    centroids: np.ndarray
+    starts: np.ndarray
+
+    @classmethod
+    def build(cls, vectors: np.ndarray, row_ids: np.ndarray, centroids: np.ndarray, cells: np.ndarray) -> "Resident":
+        """Sort vectors by cell; `cells` is the number of each vector's cell, -1 where it is not known yet."""
+        if not len(centroids):
+            cells = np.zeros(len(vectors), dtype=np.int64)
+        elif (cells < 0).any():
+            cells = cells.copy()
+            cells[cells < 0] = nearest_cell(vectors[cells < 0], centroids)
+        order = np.argsort(cells, kind="stable") if len(centroids) else np.arange(len(vectors))
+        counts = np.bincount(cells, minlength=max(len(centroids), 1))
+        return cls(
+            vectors=torch.from_numpy(vectors[order]),
+            row_ids=row_ids[order],
+            positions=order,
+            centroids=centroids.astype(np.float32),
+            starts=np.concatenate([[0], np.cumsum(counts)]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def search(
+        self, query: np.ndarray, top: int, *, probes: int | None = None, row_ids: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the positions in the table and the scores of the best rows, best first.
+
+        `probes` cells are looked at (default: all, which is exact); with `row_ids` exactly those rows are.
+        """
+        half = torch.from_numpy(query).half()
+        if row_ids is not None:
+            chosen = torch.from_numpy(np.flatnonzero(np.isin(self.row_ids, row_ids)))
+            scores = self.vectors[chosen] @ half if len(chosen) < len(self) // 8 else (self.vectors @ half)[chosen]
+        elif probes is None or probes >= len(self.centroids):
+            chosen, scores = None, self.vectors @ half
+        else:
+            chosen, scores = self._probe(query, half, probes)
+        best = scores.float().topk(min(_CANDIDATES_A_HIT * top + _MORE_CANDIDATES, len(scores))).indices
+        rows = best if chosen is None else chosen[best]
+        exact = self.vectors[rows].float().numpy() @ query
+        order = np.lexsort((self.positions[rows.numpy()], -exact))[:top]
+        return self.positions[rows.numpy()[order]], exact[order]
+
+    def _probe(self, query: np.ndarray, half: torch.Tensor, probes: int) -> tuple[torch.Tensor, torch.Tensor]:
+        cells = np.argpartition(-(self.centroids @ query), probes)[:probes]
+        spans = [(int(self.starts[cell]), int(self.starts[cell + 1])) for cell in cells]
+        rows = torch.cat([torch.arange(start, end) for start, end in spans])
+        scores = torch.cat([self.vectors[start:end] @ half for start, end in spans if end > start])
+        return rows, scores
+
+
+def train_centroids(vectors: np.ndarray, count: int, *, seed: int = 0) -> np.ndarray:
+    """Return unit centroids by spherical k-means over a sample of unit vectors."""
+    generator = torch.Generator().manual_seed(seed)
+    picked = torch.randperm(len(vectors), generator=generator)[: count * _SAMPLES_A_CELL]
+    sample = torch.nn.functional.normalize(torch.from_numpy(vectors[picked.sort().values.numpy()]).float(), dim=1)
+    centroids = sample[torch.randperm(len(sample), generator=generator)[:count]]
+    for _ in range(_ROUNDS):
+        cells = torch.cat([(rows @ centroids.T).argmax(dim=1) for rows in sample.split(_ROWS_AT_ONCE)])
+        sums = torch.zeros_like(centroids).index_add_(0, cells, sample)
+        empty = torch.bincount(cells, minlength=len(centroids)) == 0
+        sums[empty] = sample[torch.randint(len(sample), (int(empty.sum()),), generator=generator)]
+        centroids = torch.nn.functional.normalize(sums, dim=1)
+    return centroids.numpy()
+
+
+def nearest_cell(vectors: np.ndarray, centroids: np.ndarray) -> np.ndarray:
+    """Return the number of the centroid that each vector is nearest to."""
+    parts = [
+        (vectors[start : start + _ROWS_AT_ONCE].astype(np.float32) @ centroids.T).argmax(axis=1)
+        for start in range(0, len(vectors), _ROWS_AT_ONCE)
+    ]
+    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)

@@ -1,0 +1,154 @@
+import json
+
+import pytest
+from PIL import Image
+from tests.colours import write_tiny_model
+from tests.shapes import draw, shape_records, write_shapes
+
+from limner.cli.console import run
+from limner.cli.main import app
+from limner.data.picture_set import PictureSet
+
+FIGURES = {"R@1", "R@5", "R@10", "MRR", "mAP", "nDCG@10"}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return str(write_tiny_model(tmp_path_factory.mktemp("model")))
+
+
+@pytest.fixture
+def limner(capsys):
+    """Run the command line; return its exit status, standard output and standard error."""
+
+    def call(*words):
+        status = run(lambda: app([str(word) for word in words], standalone_mode=False))
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return call
+
+
+def test_evaluate_prints_one_object(limner, model, tmp_path):
+    write_shapes(tmp_path / "set")
+    status, out, _ = limner("evaluate", model, tmp_path / "set", "--json")
+    assert status == 0
+    found = json.loads(out)
+    assert set(found["text_to_picture"]) == set(found["picture_to_text"]) == FIGURES
+    assert (found["num_pictures"], found["num_captions"], found["split"]) == (48, 48, "all")
+    for direction in ("text_to_picture", "picture_to_text"):
+        for name, value in found[direction].items():
+            low, high = found["intervals"][direction][name]
+            assert 0 <= low <= value <= high <= 1
+
+
+def test_evaluate_takes_the_test_split_and_shows_a_table(limner, model, tmp_path):
+    records = [*shape_records(sizes=(9,), split="test"), *shape_records(sizes=(12, 15), split="train")]
+    PictureSet.write(tmp_path / "set", records)
+    status, out, _ = limner("evaluate", model, tmp_path / "set", "--language", "ru")
+    assert status == 0
+    assert "12 pictures of 12 concepts" in out
+    assert "nDCG@10" in out
+    everything = json.loads(limner("evaluate", model, tmp_path / "set", "--split", "all", "--json")[1])
+    assert everything["num_pictures"] == 36
+
+
+def test_evaluate_adds_zero_shot_accuracy_for_classes(limner, model, tmp_path):
+    PictureSet.write(tmp_path / "set", shape_records(sizes=tuple(range(2, 22))))
+    found = json.loads(limner("evaluate", model, tmp_path / "set", "--json")[1])
+    assert 0 <= found["zero_shot"]["accuracy"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "remedy"),
+    [
+        (["{model}", "{set}", "--split", "dev"], 2, "known: test, validation, train, all"),
+        (["{model}", "{set}", "--split", "test"], 1, "--split all"),
+        (["{model}", "{set}", "--language", "xx"], 1, "it has: en, ru"),
+        (["{model}", "{set}", "--protocol", "Z"], 2, "U"),
+        (["{model}", "{folder}"], 1, "limner data import"),
+        (["{model}", "nowhere"], 1, "limner data"),
+        (["{folder}", "{set}"], 1, "is not a model"),
+    ],
+)
+def test_evaluate_says_what_would_be_right(limner, model, tmp_path, words, status, remedy):
+    write_shapes(tmp_path / "set")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a.png").write_bytes(draw("red", "circle", 9))
+    places = {"model": model, "set": tmp_path / "set", "folder": tmp_path / "folder"}
+    found, out, err = limner("evaluate", *[word.format(**places) for word in words])
+    assert found == status
+    assert remedy in err
+    assert out == ""
+    assert err.count("error: ") == 1 and "Traceback" not in err
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name in ("red", "blue"):
+        (folder / f"{name}.png").write_bytes(draw(name, "circle", 15))
+    (folder / "broken.png").write_bytes(b"not a picture")
+    return folder
+
+
+def test_classify_prints_one_object(limner, model, pictures):
+    paths = [pictures / "red.png", pictures / "broken.png", pictures / "blue.png", pictures / "missing.png"]
+    status, out, err = limner("classify", *paths, "--labels", "a red circle, a blue circle", "--model", model, "--json")
+    assert status == 0
+    found = json.loads(out)
+    assert found["labels"] == ["a red circle", "a blue circle"]
+    assert [entry["path"] for entry in found["pictures"]] == [str(paths[0]), str(paths[2])]
+    for entry in found["pictures"]:
+        assert sum(entry["probabilities"].values()) == pytest.approx(1)
+        assert entry["label"] == max(entry["probabilities"], key=entry["probabilities"].get)
+    assert [entry["path"] for entry in found["skipped"]] == [str(paths[1]), str(paths[3])]
+    assert "broken.png: is not a picture" in err
+
+
+def test_classify_reads_folders_label_files_and_prompts_and_draws_a_sheet(limner, model, pictures, tmp_path):
+    (tmp_path / "labels.txt").write_text("кот\n\nred, dark\n", encoding="utf-8")
+    (tmp_path / "prompts.txt").write_text("a drawing of {}\nthe {}\n")
+    status, out, _ = limner(
+        "classify", pictures, "--labels", f"@{tmp_path / 'labels.txt'}", "--prompts", tmp_path / "prompts.txt",
+        "--model", model, "--sheet", tmp_path / "sheet.png",
+    )  # fmt: skip
+    assert status == 0
+    assert "red.png" in out
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width > 100
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "remedy"),
+    [
+        (["{red}", "--labels", ""], 2, "--labels cat,dog,boat"),
+        (["{red}", "--labels", "a,A"], 2, "given twice"),
+        (["{red}", "--labels", "@nowhere.txt"], 2, "nowhere.txt"),
+        (["{red}", "--labels", "a,b", "--prompts", "{plain}"], 2, "{}"),
+        (["{red}", "--labels", "a,b", "--prompts", "{empty}"], 2, "one a line"),
+        (["{red}", "--labels", "a,b", "--sheet", "sheet.txt"], 2, ".png"),
+        (["{broken}", "--labels", "a,b"], 1, "give other files"),
+        (["{none}", "--labels", "a,b"], 1, "no pictures"),
+        (["{set}", "--labels", "a,b"], 2, "limner evaluate"),
+    ],
+)
+def test_classify_says_what_would_be_right(limner, model, pictures, tmp_path, words, status, remedy):
+    (tmp_path / "plain.txt").write_text("a drawing\n")
+    (tmp_path / "empty.txt").write_text("\n")
+    (tmp_path / "none").mkdir()
+    write_shapes(tmp_path / "set")
+    places = {
+        "red": pictures / "red.png",
+        "broken": pictures / "broken.png",
+        "plain": tmp_path / "plain.txt",
+        "empty": tmp_path / "empty.txt",
+        "none": tmp_path / "none",
+        "set": tmp_path / "set",
+    }
+    found, out, err = limner("classify", *[word.format(**places) for word in words], "--model", model)
+    assert found == status
+    assert remedy in err
+    assert out == ""
+    assert err.count("error: ") == 1 and "Traceback" not in err

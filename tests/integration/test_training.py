@@ -1,0 +1,127 @@
+"""`limner train` as a user runs it: a real process, killed for real, resumed, and used."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from limner.data.picture_set import PictureSet, Record
+from limner.search.embedder import load_embedder
+from limner.training.logging import read_log
+from tests.shapes import shape_records, write_shapes
+
+SMALL = {
+    "model.vision.image_size": "32",
+    "model.text.transformer.depth": "1",
+    "model.text.length": "16",
+    "loader.batch_size": "16",
+    "loader.num_threads": "1",
+    "tokenizer.vocab_size": "300",
+    "loop.num_steps": "24",
+    "loop.warmup_steps": "4",
+    "loop.save_every": "4",
+    "loop.validate_every": "12",
+    "loop.precision": "float32",
+}
+
+
+def words(recipe: str, data: Path, out: Path, **changes: str) -> list[str]:
+    settings = SMALL | {name.replace("__", "."): value for name, value in changes.items()}
+    options = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    return ["train", recipe, "--data", str(data), "--out", str(out), *options]
+
+
+def limner(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "limner.cli", *arguments], capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_shapes(tmp_path_factory.mktemp("sets") / "shapes").path
+
+
+@pytest.fixture(scope="module")
+def finished(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    done = limner(*words("clip", shapes, out), "--json")
+    assert done.returncode == 0, done.stderr
+    outcome = json.loads(done.stdout)
+    assert outcome["steps"] == 24 and outcome["before"] is None and set(outcome["after"]) == {"R@1", "R@5", "R@10", "MRR"}
+    return out
+
+
+def test_a_run_leaves_a_model_a_log_and_events(finished: Path) -> None:
+    assert {path.name for path in finished.iterdir()} >= {"best", "last", "log.jsonl", "run.json", "tensorboard"}
+    steps = [line["step"] for line in read_log(finished) if "loss" in line]
+    assert steps == list(range(1, 25))
+    assert load_embedder(finished).embed_texts(["a red circle"]).shape == (1, 192)
+
+
+def test_a_killed_run_resumes_to_the_same_weights(shapes: Path, finished: Path, tmp_path: Path) -> None:
+    out = tmp_path / "cut"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "limner.cli", *words("clip", shapes, out)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while len(read_log(out)) < 10 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert 10 <= len(read_log(out)) < 24
+    done = limner("train", "--resume", str(out))
+    assert done.returncode == 0, done.stderr
+    whole, resumed = load_file(finished / "last/model.safetensors"), load_file(out / "last/model.safetensors")
+    assert all((whole[name] == resumed[name]).all() for name in whole)
+    assert [line["step"] for line in read_log(out) if "loss" in line] == list(range(1, 25))
+
+
+def test_fine_tuning_says_what_it_was_before_and_after(shapes: Path, finished: Path, tmp_path: Path) -> None:
+    done = limner(*words("clip", shapes, tmp_path / "tuned"), "--from", str(finished), "--json")
+    assert done.returncode == 0, done.stderr
+    outcome = json.loads(done.stdout)
+    assert "before:" in done.stderr and "after:" in done.stderr
+    assert outcome["got_worse"] == (outcome["after"]["R@1"] < outcome["before"]["R@1"])
+    assert ("WORSE" in done.stderr) == outcome["got_worse"]
+
+
+def test_one_picture_can_be_trained_on(tmp_path: Path) -> None:
+    PictureSet.write(tmp_path / "one", list(shape_records())[:1])
+    done = limner(*words("clip-vit", tmp_path / "one", tmp_path / "run", loop__num_steps="3"))
+    assert done.returncode == 0, done.stderr
+    assert "nothing is held out" in done.stderr
+    assert load_embedder(tmp_path / "run").embed_texts(["x"]).shape == (1, 192)
+
+
+def without_captions(folder: Path) -> Path:
+    bare = [Record(id=record.id, picture=record.picture) for record in shape_records()]
+    return PictureSet.write(folder / "bare", bare).path
+
+
+def test_wrong_usage_is_one_sentence_and_leaves_nothing(shapes: Path, finished: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    cases = {
+        "unknown recipe 'clop'": (words("clop", shapes, out), 2),
+        "unknown key 'loop.stpes'": ([*words("clip", shapes, out), "--set", "loop.stpes=1"], 2),
+        "--set takes name=value": ([*words("clip", shapes, out), "--set", "loop"], 2),
+        "there is no picture set": (words("clip", tmp_path / "nowhere", out), 1),
+        "not empty": (words("clip", shapes, finished), 2),
+        "is not a model": ([*words("clip", shapes, out), "--from", str(tmp_path)], 1),
+        "has a caption": (words("clip", without_captions(tmp_path), out), 1),
+        "not a run": (["train", "--resume", str(tmp_path)], 1),
+        "give a recipe": (["train"], 2),
+        "--data": (["train", "clip", "--out", str(out)], 2),
+    }
+    for sentence, (arguments, status) in cases.items():
+        done = limner(*arguments)
+        assert (done.returncode, done.stdout) == (status, ""), (sentence, done.stderr)
+        assert sentence in done.stderr and "Traceback" not in done.stderr
+        assert not out.exists()
