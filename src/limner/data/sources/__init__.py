@@ -1,0 +1,1 @@
+"""Sources: other layouts of captioned pictures, read one record at a time."""

@@ -1,0 +1,150 @@
+"""Tables with a row for each picture or caption: CSV, TSV, JSON lines, Parquet."""
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from limner.data.picture_set import Record
+from limner.data.sources.columns import Columns, choose_columns
+from limner.data.sources.items import Items, Note, Rejected, SourceOptions
+from limner.data.sources.metadata import Metadata
+from limner.data.sources.paths import read_within
+from limner.data.sources.texts import clean, encoding_of
+from limner.errors import DataError, PictureError
+
+__all__ = ["read_delimited", "read_json_lines", "read_parquet", "read_rows"]
+
+Row = dict[str, Any]
+_SAMPLE_BYTES = 16 << 20
+_HEAD_ROWS = 1000
+_PARQUET_BATCH = 64
+
+
+def read_delimited(path: Path, options: SourceOptions) -> Items:
+    """Yield the pictures that a CSV or TSV file with a header names; rows of one picture are put together."""
+    with path.open("rb") as file:
+        encoding = encoding_of(file.read(_SAMPLE_BYTES))
+    if encoding.startswith("cp"):
+        name = {"cp1251": "Windows-1251", "cp1252": "Windows-1252"}[encoding]
+        yield Note(text=f"{path.name} is not UTF-8; read as {name}")
+    with path.open(encoding=encoding, errors="replace", newline="") as file, _wide_fields():
+        header = file.readline()
+        file.seek(0)
+        reader = csv.DictReader((line.replace("\0", "") for line in file), delimiter=_delimiter(path, header))
+        try:
+            columns = choose_columns(reader.fieldnames or [], options, path)
+            entries = _gather(reader, columns, options)
+        except csv.Error as error:
+            raise DataError(f"line {reader.line_num} of {path} is damaged ({error}); repair it") from None
+    yield from _records(entries, options.pictures or path.parent)
+
+
+def read_json_lines(path: Path, options: SourceOptions) -> Items:
+    """Yield the pictures that a file with one JSON object a line names."""
+
+    def rows() -> Iterator[Row]:
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield _json_row(line, f"line {number} of {path}")
+
+    return read_rows(rows(), path, options)
+
+
+def read_rows(rows: Iterable[Row], path: Path, options: SourceOptions) -> Items:
+    """Yield the pictures that rows name by path; captions are held in memory, pictures are not."""
+    iterator = iter(rows)
+    head = list(islice(iterator, _HEAD_ROWS))
+    if not head:
+        raise DataError(f"{path} holds no rows; nothing can be imported from it")
+    columns = choose_columns(list(dict.fromkeys(key for row in head for key in row)), options, path)
+    entries = _gather(chain(head, iterator), columns, options)
+    yield from _records(entries, options.pictures or path.parent)
+
+
+def read_parquet(path: Path, options: SourceOptions) -> Items:
+    """Yield the pictures of a Parquet file, which holds them itself (also as {bytes, path}) or names them by path."""
+    try:
+        with pq.ParquetFile(path) as file:
+            columns = choose_columns(file.schema_arrow.names, options, path)
+            kind = file.schema_arrow.field(columns.picture).type
+            wanted = [columns.picture, *columns.others(file.schema_arrow.names)]
+            batches = file.iter_batches(batch_size=_PARQUET_BATCH, columns=wanted)
+            rows = (row for batch in batches for row in batch.to_pylist())
+            if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+                yield from _records(_gather(rows, columns, options), options.pictures or path.parent)
+            else:
+                yield from _embedded(rows, columns, path, options)
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise DataError(f"{path} is not a sound Parquet file ({error}); write it anew") from None
+
+
+def _embedded(rows: Iterable[Row], columns: Columns, path: Path, options: SourceOptions) -> Items:
+    for number, row in enumerate(rows):
+        cell = row[columns.picture]
+        data, name = (cell.get("bytes"), cell.get("path")) if isinstance(cell, dict) else (cell, None)
+        identity = f"{path.stem}/{number:07d}" + (f"-{clean(Path(name).name)}" if isinstance(name, str) else "")
+        if isinstance(data, bytes):
+            yield Record(id=identity, picture=data, **columns.describe(row, options.language).for_record())
+        elif isinstance(name, str) and data is None:
+            yield from _records({name: columns.describe(row, options.language)}, options.pictures or path.parent)
+        else:
+            yield Rejected(name=identity, reason="has no bytes in its column")
+
+
+def _gather(rows: Iterable[Row], columns: Columns, options: SourceOptions) -> dict[str, Metadata]:
+    """Put the rows of each picture together, by its path, in the order of first mention."""
+    entries: dict[str, Metadata] = {}
+    for row in rows:
+        name = row.get(columns.picture)
+        if not isinstance(name, str):
+            name = "" if name is None else str(name)
+        described = columns.describe(row, options.language)
+        known = entries.setdefault(name.strip(), described)
+        if known is not described:
+            known.captions += described.captions
+            known.tags += described.tags
+    return entries
+
+
+def _records(entries: dict[str, Metadata], root: Path) -> Items:
+    for name, metadata in entries.items():
+        try:
+            yield Record(id=clean(name), picture=read_within(root, name), **metadata.for_record())
+        except PictureError as error:
+            yield Rejected(name=clean(name) or "(a row without a path)", reason=str(error))
+
+
+def _delimiter(path: Path, header: str) -> str:
+    if path.suffix.lower() == ".tsv":
+        return "\t"
+    return max(",;\t|", key=header.count)
+
+
+@contextmanager
+def _wide_fields() -> Iterator[None]:
+    before = csv.field_size_limit(min(sys.maxsize, 4 << 20))
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def _json_row(line: str, place: str) -> Row:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{place} is not JSON ({error}); repair it") from None
+    if not isinstance(row, dict):
+        raise DataError(f"{place} is not a JSON object; write one object a line")
+    return row

@@ -1,0 +1,125 @@
+"""Text as people store it, made clean: encodings, normal forms, captions in several shapes, languages, splits."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from limner.data.picture_set import Caption
+from limner.errors import DataError
+
+__all__ = [
+    "TEXT_KEYS",
+    "caption_lines",
+    "captions_in",
+    "clean",
+    "decode_text",
+    "encoding_of",
+    "is_language",
+    "read_text",
+    "split_named",
+    "tags_in",
+]
+
+_LARGEST_TEXT = 4 << 20
+_LANGUAGE = re.compile(r"[a-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}", re.ASCII)
+_SPLITS = {
+    **dict.fromkeys(("train", "training", "restval", "trn"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing", "tst"), "test"),
+}
+TEXT_KEYS = ("caption", "captions", "text", "texts", "raw", "sentence", "title", "description")
+
+
+def clean(text: str) -> str:
+    """Return text in NFC on one line, without control characters, lone surrogates or outer space."""
+    text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    text = "".join(" " if unicodedata.category(letter) == "Cc" else letter for letter in text)
+    return " ".join(unicodedata.normalize("NFC", text).replace("\ufeff", "").split())
+
+
+def encoding_of(data: bytes) -> str:
+    """Return the encoding that bytes are most likely in: UTF-8, UTF-16 with a mark, Windows-1251 or Windows-1252."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    try:
+        data.decode("utf-8-sig")
+        return "utf-8-sig"
+    except UnicodeDecodeError as error:
+        if error.reason == "unexpected end of data" and error.end >= len(data):
+            return "utf-8-sig"
+    return _single_byte(data)
+
+
+def _single_byte(data: bytes) -> str:
+    # Cyrillic words are runs of high bytes; accented letters of Latin words stand alone between low ones.
+    high = sum(map(len, re.findall(rb"[\xc0-\xff\xa8\xb8]+", data)))
+    in_runs = sum(map(len, re.findall(rb"[\xc0-\xff\xa8\xb8]{3,}", data)))
+    return "cp1251" if in_runs * 2 > high else "cp1252"
+
+
+def decode_text(data: bytes) -> tuple[str, str]:
+    """Return the text of bytes and "" or the name of an encoding other than Unicode that was assumed."""
+    encoding = encoding_of(data)
+    name = {"cp1251": "Windows-1251", "cp1252": "Windows-1252"}.get(encoding, "")
+    return data.decode(encoding, "replace"), name
+
+
+def read_text(path: Path) -> tuple[str, str]:
+    """Return the text of a small file as `decode_text` does.
+
+    Raises:
+        DataError: if it cannot be read or is too large to be a caption.
+    """
+    try:
+        if path.stat().st_size > _LARGEST_TEXT:
+            raise DataError(f"its side file {path.name} is larger than {_LARGEST_TEXT >> 20} MiB")
+        return decode_text(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"its side file {path.name} cannot be read ({error.strerror})") from None
+
+
+def caption_lines(text: str, language: str) -> list[Caption]:
+    """Return one caption for each line that holds words."""
+    return _captions(text.splitlines(), language)
+
+
+def captions_in(value: Any, language: str) -> list[Caption]:
+    """Return the captions of a text, a list of texts, {language: texts}, or an object with a caption inside."""
+    if isinstance(value, str):
+        return _captions([value], language)
+    if isinstance(value, list | tuple):
+        return [caption for each in value for caption in captions_in(each, language)]
+    if not isinstance(value, dict):
+        return []
+    named = value.get("language") or value.get("lang")
+    own = named if isinstance(named, str) and is_language(named) else language
+    key = next((key for key in TEXT_KEYS if value.get(key)), None)
+    if key is not None:
+        return captions_in(value[key], own)
+    return [caption for key, each in value.items() if is_language(key) for caption in captions_in(each, key)]
+
+
+def tags_in(value: Any, language: str) -> list[Caption]:
+    """Return tags: a list of texts, or one text that separates them by commas or semicolons."""
+    if isinstance(value, str):
+        return _captions(re.split(r"[,;]", value), language)
+    if isinstance(value, dict):
+        return [tag for key, each in value.items() if is_language(key) for tag in tags_in(each, key)]
+    return captions_in(value, language)
+
+
+def is_language(name: str) -> bool:
+    """Return whether a word has the form of a BCP-47 code in common use."""
+    return _LANGUAGE.fullmatch(name) is not None
+
+
+def split_named(value: Any) -> str:
+    """Return "train", "validation" or "test" for the names that sources give them, "" for anything else."""
+    return _SPLITS.get(value.strip().lower(), "") if isinstance(value, str) else ""
+
+
+def _captions(texts: Iterable[str], language: str) -> list[Caption]:
+    language = language.replace("_", "-")
+    return [Caption(text=text, language=language) for text in map(clean, texts) if text]
