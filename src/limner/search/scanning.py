@@ -36,7 +36,9 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """A picture that can be indexed; `size` in bytes, `modified` in nanoseconds, `row` in its set (-1 for a file).
+    """A picture that can be indexed; `size` in bytes, `modified` in nanoseconds.
+
+    `row` and `set_id` are its position and id in its picture set (-1 and "" for a file).
 
     `side_files` are the texts next to it that begin with its name, `signature` changes whenever one of them does.
     """
@@ -45,6 +47,7 @@ class Found:
     size: int
     modified: int
     row: int = -1
+    set_id: str = ""
     side_files: tuple[Path, ...] = ()
     signature: str = ""
 
@@ -172,7 +175,7 @@ def _of_set(folder: Path) -> Iterator[Found]:
     modified = max(entry.stat().st_mtime_ns for entry in (folder / "_versions").iterdir())
     rows = pictures.rows(["id", "size"])
     for id, size, row in zip(*(rows[name].to_pylist() for name in ("id", "size", "_row")), strict=True):
-        yield Found(path=f"{folder}{SET_MARK}{id}", size=size, modified=modified, row=row, signature=str(modified))
+        yield Found(path=f"{folder}{SET_MARK}{id}", size=size, modified=modified, row=row, set_id=id, signature=str(modified))
 
 
 def _signature(files: Sequence[Path]) -> str:

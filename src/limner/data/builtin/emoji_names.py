@@ -78,9 +78,12 @@ def _series_of(concept: str, subgroup: str) -> str | None:
         return "keycaps"
     if subgroup == "country-flag" or subgroup == "subdivision-flag":
         return "country-flags"
-    if subgroup == "family" or concept.startswith("1F46A"):
+    if subgroup == "family" or first == 0x1F46A or _CHILDREN & set(points[1:]):
         return _couple(points)
     return None
+
+
+_CHILDREN = {0x1F466, 0x1F467, 0x1F9D2}
 
 
 def _couple(points: list[int]) -> str:

@@ -21,7 +21,8 @@ _FOREIGN_SUFFIXES = frozenset(
 _NUMBERING = re.compile(r"[a-z]{0,2}\d+[a-z]?|(?=[a-f]*\d)[0-9a-f]{8,}|copy", re.ASCII | re.IGNORECASE)
 # What cameras and programs call numbered pictures says nothing about them.
 _CAMERA_WORDS = frozenset(
-    "img dsc dscf dscn pic pict picture image photo screenshot scan file untitled unnamed frame whatsapp from at".split()  # noqa: SIM905
+    ("img", "dsc", "dscf", "dscn", "pic", "pict", "picture", "image", "photo", "screenshot", "scan", "file")
+    + ("untitled", "unnamed", "frame", "whatsapp", "from", "at")
 )
 
 

@@ -1,0 +1,188 @@
+"""open_clip as a peer: its environment, its training on exported pictures, and its trained model as an embedder."""
+
+import csv
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from limner.data.decoding import decode_picture, square
+from limner.data.picture_set import PictureSet
+from limner.data.splitting import hold_out
+from limner.search.embedder import Embedder, Vectors
+
+__all__ = ["Measured", "PeerEmbedder", "count_parameters", "ensure_environment", "export", "measure", "train_command"]
+
+_HERE = Path(__file__).parent / "peer"
+_RUNNER = _HERE / "open_clip_runner.py"
+_PICTURE_SIZE = 128
+
+
+def ensure_environment(folder: Path) -> Path:
+    """Make the peer's virtual environment if it is missing, and return its python."""
+    python = folder / "bin" / "python"
+    if not (folder / "ready").exists():
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        install = [python, "-m", "pip", "install", "--quiet"]
+        subprocess.run([*install, "torch==2.13.0"], check=True)
+        subprocess.run([*install, "--no-deps", "-r", _HERE / "requirements.txt"], check=True)
+        subprocess.run([*install, "numpy", "pytz", "six", "wcwidth", "requests", "tensorboard"], check=True)
+        (folder / "ready").touch()
+    return python
+
+
+def export(sets: Sequence[Path], folder: Path, *, size: int, languages: Sequence[str] = ("en", "")) -> Path:
+    """Write the pictures that Limner would train on as PNG files, and a table with one line a text; return its path.
+
+    A picture has a line for each caption, and one for its tags together.
+    """
+    table = folder / "train.tsv"
+    if table.exists():
+        return table
+    folder.mkdir(parents=True, exist_ok=True)
+    lines: list[tuple[str, str]] = []
+    for which, path in enumerate(sets):
+        pictures = PictureSet.open(path)
+        rows, _ = hold_out(pictures.rows(["id", "group", "split"]))
+        for row, record in zip(rows.tolist(), pictures.records(rows.tolist()), strict=True):
+            texts = [caption.text for caption in record.captions if caption.language in languages]
+            tags = ", ".join(tag.text for tag in record.tags if tag.language in languages)
+            file = (folder / f"{which}-{row}.png").resolve()
+            if texts:
+                square(decode_picture(record.picture), size).save(file)
+                lines += [(str(file), " ".join(text.split())) for text in [*texts, *([tags] if tags else [])]]
+    with table.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, delimiter="\t")
+        writer.writerows([("filepath", "title"), *lines])
+    return table
+
+
+def count_parameters(python: Path, config: Path) -> int:
+    """Return how many parameters open_clip gives a model config."""
+    found = subprocess.run([python, _RUNNER, "count", config], capture_output=True, text=True, check=True)
+    return int(found.stdout.split()[-1])
+
+
+def train_command(python: Path, config: Path, table: Path, out: Path, **options: object) -> list[str]:
+    """Return the command that trains with open_clip's own code; options are those of its command line."""
+    settings: dict[str, object] = {
+        "train-data": table,
+        "dataset-type": "csv",
+        "device": "cpu",
+        "precision": "fp32",
+        "workers": 0,
+        "logs": out.parent,
+        "name": out.name,
+        "save-frequency": 100_000,
+        "log-every-n-steps": 10,
+    } | {name.replace("_", "-"): value for name, value in options.items()}
+    words = [str(word) for name, value in settings.items() for word in (f"--{name}", value)]
+    return [str(python), str(_RUNNER), "train", str(config), *words, "--save-most-recent"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What a command took: wall and processor seconds, and the most memory of all its processes, in MiB."""
+
+    seconds: float
+    processor_seconds: float
+    peak_memory: float
+
+
+def measure(command: Sequence[str], *, threads: int, log: Path) -> Measured:
+    """Run a command to its end, with its output in a file.
+
+    Raises:
+        RuntimeError: if it fails; the message names the log.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    environment = {**_environment(), "OMP_NUM_THREADS": str(threads)}
+    started = time.perf_counter()
+    peak = 0.0
+    with log.open("w") as stream:
+        process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, env=environment)
+        while process.poll() is None:
+            peak = max(peak, _memory(process.pid))
+            time.sleep(0.2)
+    seconds = time.perf_counter() - started
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(map(str, command))} failed; see {log}")
+    return Measured(seconds=seconds, processor_seconds=_processor_seconds(), peak_memory=peak)
+
+
+class PeerEmbedder(Embedder):
+    """A checkpoint of open_clip behind Limner's interface, so that the same code judges both."""
+
+    def __init__(self, python: Path, config: Path, checkpoint: Path, *, threads: int) -> None:
+        self.name = checkpoint.parent.parent.name
+        self.fingerprint = str(checkpoint)
+        self.embed_dim = int(json.loads(config.read_text())["embed_dim"])
+        self._scale = 1.0
+        self._folder = tempfile.TemporaryDirectory()
+        self._process = subprocess.Popen(
+            [python, _RUNNER, "embed", config, checkpoint],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**_environment(), "OMP_NUM_THREADS": str(threads)},
+        )
+
+    @property
+    def scale(self) -> float:
+        """The learned factor from cosines to scores."""
+        return self._scale
+
+    def embed_texts(self, texts: Sequence[str]) -> Vectors:
+        """Return one unit vector a text."""
+        parts = [self._ask({"texts": list(texts[start : start + 64])}) for start in range(0, len(texts), 64)]
+        return np.concatenate(parts)
+
+    def embed_pictures(self, pictures: Sequence[Image.Image]) -> Vectors:
+        """Return one unit vector a picture, padded to a square on white and then put through open_clip's transform."""
+        path = Path(self._folder.name, "pictures.npy")
+        np.save(path, np.stack([np.asarray(square(picture, _PICTURE_SIZE)) for picture in pictures]))
+        return self._ask({"pictures": str(path)})
+
+    def close(self) -> None:
+        """End the peer's process."""
+        self._process.communicate()
+        self._folder.cleanup()
+
+    def _ask(self, request: dict[str, Any]) -> Vectors:
+        out = Path(self._folder.name, "vectors.npy")
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write(json.dumps(request | {"out": str(out)}) + "\n")
+        self._process.stdin.flush()
+        self._scale = json.loads(self._process.stdout.readline())["scale"]
+        return np.load(out)
+
+
+def _environment() -> dict[str, str]:
+    import os
+
+    return {**os.environ, "CUDA_VISIBLE_DEVICES": "", "TOKENIZERS_PARALLELISM": "false"}
+
+
+def _memory(root: int) -> float:
+    """Return the memory of a process and its descendants in MiB, shared pages counted once."""
+    total = 0.0
+    pending = [root]
+    while pending:
+        pid = pending.pop()
+        try:
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                pending += [int(child) for child in (task / "children").read_text().split()]
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        except OSError:
+            continue
+        total += sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) / 1024
+    return total

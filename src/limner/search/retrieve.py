@@ -1,0 +1,217 @@
+"""The rows nearest to a vector: exact in memory, or by cells of neighbours, in memory or on disk."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from lance.dataset import VectorIndexReader
+
+from limner.search.filters import check_condition, named_columns
+from limner.search.manifest import IndexFacts
+from limner.search.resident import Resident, train_centroids
+from limner.search.store import Table, as_matrix
+
+__all__ = ["INDEX_ABOVE", "Hit", "Retriever", "build_index", "index_is_due", "measure_index"]
+
+INDEX_ABOVE = 50_000
+RESIDENT_BYTES = 2 << 30
+
+# From this many searches on, reading all vectors once is cheaper than asking the disk each time.
+_SEARCHES_FROM_DISK = 4
+_SAMPLE = 1024
+_STALE_SHARE = 0.1
+_GOOD_RECALL = 0.985
+_INDEX = "vector_idx"
+_ANSWERS = ("id", "path", "caption")
+_HIDDEN = frozenset({"vector", "signature"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hit:
+    """A picture found: `score` is its cosine with the query, `caption` the first that it has."""
+
+    rank: int
+    id: str
+    path: str
+    score: float
+    caption: str
+
+
+class Retriever:
+    """Finds rows of one table, which other processes may be writing meanwhile.
+
+    A table of up to `INDEX_ABOVE` rows is searched exactly, in memory. A larger one is searched by its index, on disk
+    at first, and in memory (up to `RESIDENT_BYTES` of vectors) once several searches have come or `load` was called.
+    With a condition, a search in memory is exact.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._version = -1
+        self._resident: Resident | None = None
+        self._answers: pa.Table | None = None
+        self._sample: np.ndarray | None = None
+        self._searches = 0
+
+    def search(self, query: np.ndarray, top: int, where: str | None, index: IndexFacts | None) -> list[Hit]:
+        """Return the best rows, best first.
+
+        Raises:
+            UsageError: for a condition that is none, or that names an unknown column.
+        """
+        self._follow()
+        if where is not None:
+            check_condition(where)
+        if not len(self._table):
+            return []
+        self._searches += 1
+        if self._resident is None and self._is_for_memory(index):
+            self.load()
+        with named_columns(self._table.column_types().keys() - _HIDDEN):
+            if self._resident is None and index is not None:
+                return self._on_disk(query, top, where, index)
+            return self._in_memory(query, top, where, index)
+
+    def load(self) -> None:
+        """Read all vectors, and what hits tell, into memory."""
+        self._follow()
+        self._resident = load_resident(self._table)
+        self._answers = self._table.read(_ANSWERS).combine_chunks()
+
+    def sample(self) -> np.ndarray:
+        """Return up to 1,024 vectors that stand for all."""
+        self._follow()
+        if self._sample is None:
+            rows = len(self._table)
+            chosen = np.random.default_rng(0).choice(rows, min(rows, _SAMPLE), replace=False)
+            self._sample = as_matrix(self._table.take(sorted(chosen.tolist()), ["vector"])["vector"])
+        return self._sample
+
+    def _follow(self) -> None:
+        self._table.refresh()
+        if self._table.version != self._version:
+            self._version = self._table.version
+            self._resident = self._answers = self._sample = None
+
+    def _is_for_memory(self, index: IndexFacts | None) -> bool:
+        rows = len(self._table)
+        width = self._table.column_types()["vector"].list_size
+        if index is None or rows <= INDEX_ABOVE:
+            return True
+        return self._searches > _SEARCHES_FROM_DISK and rows * width * 2 <= RESIDENT_BYTES
+
+    def _in_memory(self, query: np.ndarray, top: int, where: str | None, index: IndexFacts | None) -> list[Hit]:
+        if self._resident is None or self._answers is None:
+            self.load()
+        assert self._resident is not None and self._answers is not None
+        chosen = None
+        if where is not None:
+            chosen = self._table.read([], where=where, with_row_id=True)["_rowid"].to_numpy()
+            if not len(chosen):
+                return []
+        probes = index.probes if index is not None and len(self._resident) > INDEX_ABOVE else None
+        positions, scores = self._resident.search(query, top, probes=probes, row_ids=chosen)
+        return _hits(self._answers.take(pa.array(positions)), scores)
+
+    def _on_disk(self, query: np.ndarray, top: int, where: str | None, index: IndexFacts) -> list[Hit]:
+        rows = _nearest(self._table, query, top, index.probes, index.refine, columns=_ANSWERS, where=where)
+        return _hits(rows, 1 - rows["_distance"].to_numpy())
+
+
+def index_is_due(table: Table) -> bool:
+    """Whether the table is large, and has no index or many rows that are not in it."""
+    rows = len(table)
+    if rows <= INDEX_ABOVE:
+        return False
+    indexed = sum(index.num_rows_indexed for index in table.dataset.describe_indices() if index.name == _INDEX)
+    return bool(rows - min(indexed, rows) > _STALE_SHARE * rows)
+
+
+def build_index(table: Table) -> None:
+    """Build the approximate index: about as many cells as a cell has rows, one bit a dimension, refined by float16."""
+    vectors, _ = table.read_vectors()
+    centroids = train_centroids(vectors, max(round(len(vectors) ** 0.5), 1))
+    del vectors
+    table.dataset = table.dataset.create_index(
+        "vector", "IVF_RQ", name=_INDEX, metric="dot", num_partitions=len(centroids), ivf_centroids=centroids, replace=True
+    )
+
+
+def measure_index(table: Table, queries: np.ndarray, kind: str) -> IndexFacts:
+    """Find how many cells to look at for nearly all of the true ten best, and measure the share that is found."""
+    resident = load_resident(table)
+    row_ids = np.empty_like(resident.row_ids)
+    row_ids[resident.positions] = resident.row_ids
+    truth = [set(row_ids[resident.search(query, 10)[0]]) for query in queries]
+    probes, refine = 8, 10
+
+    def recall(found: Sequence[set[Any]]) -> float:
+        return float(np.mean([len(a & b) / len(a) for a, b in zip(truth, found, strict=True)]))
+
+    def in_memory() -> float:
+        return recall([set(row_ids[resident.search(query, 10, probes=probes)[0]]) for query in queries])
+
+    def on_disk() -> float:
+        rows = (_nearest(table, query, 10, probes, refine, columns=()) for query in queries)
+        return recall([set(found["_rowid"].to_numpy()) for found in rows])
+
+    while (near := in_memory()) < _GOOD_RECALL and probes < len(resident.centroids):
+        probes *= 2
+    while (far := on_disk()) < _GOOD_RECALL and refine < 80:
+        refine *= 2
+    return IndexFacts(
+        probes=probes,
+        refine=refine,
+        recall_on_disk=round(far, 4),
+        recall_in_memory=round(near, 4),
+        num_queries=len(queries),
+        queries=kind,
+        num_rows=len(table),
+    )
+
+
+def load_resident(table: Table) -> Resident:
+    """Read all vectors into memory, in the cells of the table's index if it has one."""
+    vectors, row_ids = table.read_vectors()
+    cells = np.full(len(vectors), -1, dtype=np.int64)
+    if not any(index.name == _INDEX for index in table.dataset.describe_indices()):
+        return Resident.build(vectors, row_ids, np.zeros((0, vectors.shape[1]), np.float32), cells)
+    reader = VectorIndexReader(table.dataset, _INDEX)
+    centroids = np.array(reader.stats["indices"][0]["centroids"], dtype=np.float32)
+    order = np.argsort(row_ids)
+    for cell in range(reader.num_partitions()):
+        members = reader.read_partition(cell)["_rowid"].to_numpy()
+        places = np.minimum(np.searchsorted(row_ids, members, sorter=order), len(order) - 1)
+        rows = order[places]
+        cells[rows[row_ids[rows] == members]] = cell
+    return Resident.build(vectors, row_ids, centroids, cells)
+
+
+def _nearest(
+    table: Table,
+    query: np.ndarray,
+    top: int,
+    probes: int,
+    refine: int,
+    *,
+    columns: Sequence[str],
+    where: str | None = None,
+) -> pa.Table:
+    nearest = {"column": "vector", "q": query, "k": top, "nprobes": probes, "refine_factor": refine, "metric": "dot"}
+    return table.dataset.to_table(
+        columns=[*columns, "_distance"],
+        nearest=nearest,
+        filter=where,
+        prefilter=True,
+        with_row_id=True,
+    )
+
+
+def _hits(rows: pa.Table, scores: np.ndarray) -> list[Hit]:
+    ids, paths, captions = (rows[name].to_pylist() for name in _ANSWERS)
+    return [
+        Hit(rank=rank, id=id, path=path, score=round(float(score), 6), caption=caption or "")
+        for rank, (id, path, caption, score) in enumerate(zip(ids, paths, captions, scores, strict=True), start=1)
+    ]
