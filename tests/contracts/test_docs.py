@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.shapes import shape_records, write_shapes
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "src").rglob("*.md")])
 NAMES = [str(path.relative_to(ROOT)) for path in PAGES]
@@ -57,3 +59,23 @@ def test_every_dependency_has_its_reason() -> None:
 def test_every_pinned_version_is_exact_and_names_no_host() -> None:
     lines = [line for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines() if line.strip()]
     assert all(re.fullmatch(r"(#.*|[A-Za-z0-9_.-]+==[A-Za-z0-9_.]+)", line) for line in lines)
+
+
+def python_blocks(path: Path) -> str:
+    return "\n".join(re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL))
+
+
+WITH_CODE = [path for path in PAGES if python_blocks(path)]
+
+
+@pytest.mark.parametrize("path", WITH_CODE, ids=[str(path.relative_to(ROOT)) for path in WITH_CODE])
+def test_the_python_of_a_page_runs(path: Path, tmp_path: Path) -> None:
+    """Beside the code stand a folder `pictures` of captioned drawings and a picture set `shapes`."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for record in shape_records(sizes=(12,)):
+        (folder / f"{record.id}.png").write_bytes(record.picture)
+        (folder / f"{record.id}.txt").write_text(record.captions[0].text, encoding="utf-8")
+    write_shapes(tmp_path / "shapes")
+    done = subprocess.run([sys.executable, "-c", python_blocks(path)], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -102,7 +102,7 @@ class CaptionedLoader:
         pixels = np.stack([self._pixels(item) for item in items])
         images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
         seeds = [(self.config.seed, element) for element in elements]
-        tokens, num_truncated = self.tokenizer.encode(texts, self.text_length)
+        tokens, num_truncated = self.tokenizer.encode(texts, self.text_length, seeds=seeds)
         with self._lock:
             self.num_truncated += num_truncated
         return CaptionedBatch(

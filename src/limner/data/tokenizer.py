@@ -4,13 +4,13 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from tokenizers import Tokenizer as Encoder
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor
 
+from limner.data.bpe_dropout import DroppingEncoder
 from limner.errors import ModelError
 from limner.types import END_TOKEN, PADDING_TOKEN, START_TOKEN
 
@@ -32,8 +32,9 @@ class TokenizerConfig:
 class Tokenizer:
     """Texts to token ids: NFKC, lower case, white space folded, then byte-pair merges."""
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: Encoder, *, dropout_rate: float = 0.0) -> None:
         self._encoder = encoder
+        self._dropping = DroppingEncoder(encoder, dropout_rate) if dropout_rate else None
         self.vocab_size: int = encoder.get_vocab_size()
 
     @classmethod
@@ -89,23 +90,30 @@ class Tokenizer:
         partial.write_text(json.dumps(json.loads(self._encoder.to_str()), ensure_ascii=False), encoding="utf-8")
         partial.replace(folder / "tokenizer.json")
 
-    def encode(self, texts: Sequence[str], length: int) -> tuple[Tensor, int]:
-        """Return ids [text, length], padded at the end, and how many texts were cut to fit."""
+    def encode(
+        self, texts: Sequence[str], length: int, *, seeds: Sequence[Sequence[int]] | None = None
+    ) -> tuple[Tensor, int]:
+        """Return ids [text, length], padded at the end, and how many texts were cut to fit.
+
+        With `seeds`, one a text, merges are left out at random if the tokenizer has a dropout rate.
+        """
         tokens = torch.full((len(texts), length), PADDING_TOKEN, dtype=torch.long)
         num_truncated = 0
-        for row, encoding in enumerate(self._encoder.encode_batch_fast(list(texts), add_special_tokens=False)):
-            ids = encoding.ids
+        for row, ids in enumerate(self._ids(texts, seeds)):
             num_truncated += len(ids) > length - 2
             ids = [START_TOKEN, *ids[: length - 2], END_TOKEN]
             tokens[row, : len(ids)] = torch.tensor(ids)
         return tokens, num_truncated
 
     def with_dropout(self, rate: float) -> "Tokenizer":
-        """Return the same tokenizer with BPE-dropout, which splits words at random so that rare pieces are learned."""
-        values: dict[str, Any] = json.loads(self._encoder.to_str())
-        values["model"]["dropout"] = rate or None
-        return Tokenizer(Encoder.from_str(json.dumps(values)))
+        """Return the same tokenizer with BPE-dropout for texts that are encoded with seeds."""
+        return Tokenizer(self._encoder, dropout_rate=rate)
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Return the normalised text of token ids, special tokens left out."""
         return self._encoder.decode([token for token in tokens if token >= len(_SPECIAL)]).strip()
+
+    def _ids(self, texts: Sequence[str], seeds: Sequence[Sequence[int]] | None) -> list[list[int]]:
+        if self._dropping and seeds is not None:
+            return [self._dropping.encode(text, seed) for text, seed in zip(texts, seeds, strict=True)]
+        return [encoding.ids for encoding in self._encoder.encode_batch_fast(list(texts), add_special_tokens=False)]

@@ -46,12 +46,25 @@ def test_saved_and_loaded_encodes_alike(tokenizer: Tokenizer, tmp_path: Path) ->
 
 
 def test_dropout_splits_words_further_and_keeps_the_text(tokenizer: Tokenizer) -> None:
+    text = "a picture of a red apple"
     dropping = tokenizer.with_dropout(0.5)
-    lengths = [int((dropping.encode(["a picture of a red apple"], 64)[0] != 0).sum()) for _ in range(20)]
-    whole = int((tokenizer.encode(["a picture of a red apple"], 64)[0] != 0).sum())
-    assert min(lengths) >= whole and max(lengths) > whole
-    ids = dropping.encode(["a picture of a red apple"], 64)[0][0].tolist()
-    assert tokenizer.decode(ids) == "a picture of a red apple"
+    rows = dropping.encode([text] * 20, 64, seeds=[(0, k) for k in range(20)])[0]
+    lengths = (rows != 0).sum(dim=1)
+    whole = int((tokenizer.encode([text], 64)[0] != 0).sum())
+    assert lengths.min() >= whole and lengths.max() > whole
+    assert all(tokenizer.decode(row.tolist()) == text for row in rows)
+    assert torch.equal(rows, dropping.encode([text] * 20, 64, seeds=[(0, k) for k in range(20)])[0])
+
+
+def test_without_dropped_merges_the_pieces_are_the_librarys(tokenizer: Tokenizer) -> None:
+    rare = tokenizer.with_dropout(1e-12)
+    texts = [*TEXTS, "Something ELSE, entirely: 3 ½ яблока", ""]
+    dropped = rare.encode(texts, 64, seeds=[(k,) for k in range(len(texts))])[0]
+    assert torch.equal(dropped, tokenizer.encode(texts, 64)[0])
+
+
+def test_without_seeds_nothing_is_dropped(tokenizer: Tokenizer) -> None:
+    assert torch.equal(tokenizer.with_dropout(0.9).encode(TEXTS, 16)[0], tokenizer.encode(TEXTS, 16)[0])
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1, 2]", '{"version": "1.0", "model": {"type": "BPE"}}'])
