@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -19,11 +21,22 @@ from limner.data.picture_set import PictureSet
 from limner.data.splitting import hold_out
 from limner.search.embedder import Embedder, Vectors
 
-__all__ = ["Measured", "PeerEmbedder", "count_parameters", "ensure_environment", "export", "measure", "train_command"]
+__all__ = [
+    "Measured",
+    "PeerEmbedder",
+    "count_parameters",
+    "ensure_environment",
+    "export",
+    "measure",
+    "train_command",
+    "write_config",
+]
 
 _HERE = Path(__file__).parent / "peer"
 _RUNNER = _HERE / "open_clip_runner.py"
 _PICTURE_SIZE = 128
+_SMALLEST_VOCABULARY = 1024
+_LARGEST_VOCABULARY = 49408
 
 
 def ensure_environment(folder: Path) -> Path:
@@ -63,6 +76,24 @@ def export(sets: Sequence[Path], folder: Path, *, size: int, languages: Sequence
         writer = csv.writer(stream, delimiter="\t")
         writer.writerows([("filepath", "title"), *lines])
     return table
+
+
+def write_config(path: Path, *, num_parameters: int, python: Path, model: dict[str, Any]) -> Path:
+    """Write a model config whose vocabulary is chosen so that the model has about `num_parameters`; return the path.
+
+    Raises:
+        ValueError: if the rest of the model leaves no room for a vocabulary, or it would be larger than open_clip's.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    width = model["text_cfg"]["width"]
+    smallest = {**model, "text_cfg": {**model["text_cfg"], "vocab_size": _SMALLEST_VOCABULARY}}
+    path.write_text(json.dumps(smallest, indent=2))
+    vocab_size = _SMALLEST_VOCABULARY + (num_parameters - count_parameters(python, path)) // width
+    if not _SMALLEST_VOCABULARY <= vocab_size <= _LARGEST_VOCABULARY:
+        raise ValueError(f"{path.stem}: no vocabulary makes {num_parameters:,} parameters (it would be {vocab_size:,})")
+    smallest["text_cfg"]["vocab_size"] = vocab_size
+    path.write_text(json.dumps(smallest, indent=2))
+    return path
 
 
 def count_parameters(python: Path, config: Path) -> int:
@@ -105,7 +136,7 @@ def measure(command: Sequence[str], *, threads: int, log: Path) -> Measured:
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = {**_environment(), "OMP_NUM_THREADS": str(threads)}
-    started = time.perf_counter()
+    started, processor_before = time.perf_counter(), _processor_seconds()
     peak = 0.0
     with log.open("w") as stream:
         process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, env=environment)
@@ -115,7 +146,7 @@ def measure(command: Sequence[str], *, threads: int, log: Path) -> Measured:
     seconds = time.perf_counter() - started
     if process.returncode:
         raise RuntimeError(f"{' '.join(map(str, command))} failed; see {log}")
-    return Measured(seconds=seconds, processor_seconds=_processor_seconds(), peak_memory=peak)
+    return Measured(seconds=seconds, processor_seconds=_processor_seconds() - processor_before, peak_memory=peak)
 
 
 class PeerEmbedder(Embedder):
@@ -167,9 +198,13 @@ class PeerEmbedder(Embedder):
 
 
 def _environment() -> dict[str, str]:
-    import os
-
     return {**os.environ, "CUDA_VISIBLE_DEVICES": "", "TOKENIZERS_PARALLELISM": "false"}
+
+
+def _processor_seconds() -> float:
+    """Return the processor time of all children that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _memory(root: int) -> float:
