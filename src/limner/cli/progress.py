@@ -19,7 +19,7 @@ from rich.text import Text
 
 __all__ = ["Report", "progress_bar"]
 
-Report = Callable[[int, int, str], None]
+Report = Callable[[int, int | None, str], None]
 
 
 class _RateColumn(Column):
@@ -48,7 +48,7 @@ def progress_bar(description: str, unit: str) -> Iterator[Report]:
     with Progress(*columns, console=Console(stderr=True), transient=False) as bars:
         task = bars.add_task(description, total=None, note="")
 
-        def report(done: int, total: int, note: str) -> None:
+        def report(done: int, total: int | None, note: str) -> None:
             bars.update(task, completed=done, total=total, note=note)
 
         yield report

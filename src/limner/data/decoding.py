@@ -11,7 +11,7 @@ from PIL import Image, UnidentifiedImageError
 from limner.data.svg import draw_svg, is_svg
 from limner.errors import PictureError
 
-__all__ = ["LARGEST_FILE", "PICTURE_SUFFIXES", "decode_picture", "read_bytes", "read_picture", "square"]
+__all__ = ["LARGEST_FILE", "PICTURE_SUFFIXES", "decode_picture", "picture_size", "read_bytes", "read_picture", "square"]
 
 LARGEST_FILE = 256 << 20
 PICTURE_SUFFIXES = frozenset(
@@ -51,6 +51,19 @@ def decode_picture(
         with _quiet, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return _decode(data, max_pixels, at_least)
+
+
+def picture_size(data: bytes, *, svg_size: int = 256) -> tuple[int, int]:
+    """Return the width and height that `decode_picture` would give a sound picture, from its header alone."""
+    if is_svg(data):
+        return svg_size, svg_size
+    with _quiet, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            width, height = image.size
+            # Pillow turns the size of a TIFF itself.
+            is_turned = image.format != "TIFF" and _orientation(image) >= 5
+            return (height, width) if is_turned else (width, height)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -117,7 +130,7 @@ def _decode(data: bytes, max_pixels: int, at_least: int | None) -> Image.Image:
     except UnidentifiedImageError:
         raise PictureError("is not a picture of a known kind (PNG, JPEG, WebP, GIF, BMP, TIFF, SVG)") from None
     except Image.DecompressionBombError:
-        raise PictureError(f"claims far more than {max_pixels:,} pixels; save it smaller") from None
+        raise PictureError(f"has too many pixels (at most {max_pixels:,}); save it smaller") from None
     except Exception as error:  # Pillow raises nearly every built-in exception for damaged data
         raise PictureError(f"is damaged or truncated ({error}); restore it from a copy") from None
 
@@ -161,12 +174,16 @@ def _from_wide(image: Image.Image) -> Image.Image:
 
 
 def _upright(rgb: Image.Image, source: Image.Image) -> Image.Image:
-    """Turn the pixels as the source's EXIF orientation says; unreadable EXIF says nothing."""
+    turn = _TURNS.get(_orientation(source))
+    return rgb if turn is None else rgb.transpose(turn)
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation; unreadable EXIF says nothing."""
     try:
-        orientation = source.getexif().get(0x0112, 1)
+        orientation = image.getexif().get(0x0112, 1)
     except Warning:
         raise
     except Exception:
-        return rgb
-    turn = _TURNS.get(orientation)
-    return rgb if turn is None else rgb.transpose(turn)
+        return 1
+    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1

@@ -1,0 +1,58 @@
+"""Pictures that are the same, or look the same when they are small."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from einops import rearrange, reduce
+from jaxtyping import UInt8
+from PIL import Image
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import KDTree
+
+from limner.data.decoding import square
+
+__all__ = ["THUMBNAIL_SIZE", "Thumbnail", "near_duplicates", "thumbnail"]
+
+THUMBNAIL_SIZE = 16
+Thumbnail = UInt8[np.ndarray, "16 16 3"]
+_BLOCK = THUMBNAIL_SIZE // 2
+
+
+def thumbnail(image: Image.Image) -> Thumbnail:
+    """Return a picture, squared on white, as 16 x 16 pixels."""
+    return np.asarray(square(image, THUMBNAIL_SIZE))
+
+
+def near_duplicates(thumbnails: Sequence[Thumbnail], *, threshold: float = 0.03) -> list[list[int]]:
+    """Return groups of positions, joined where the root mean square difference is at most `threshold` of full scale.
+
+    Means of quarters are compared first, by a tree; they are never further apart than the pixels.
+    """
+    if len(thumbnails) < 2:
+        return []
+    whole, kind = np.unique(rearrange(np.stack(list(thumbnails)), "n h w c -> n (h w c)"), axis=0, return_inverse=True)
+    quarters = reduce(
+        rearrange(whole, "n (h w c) -> n h w c", h=THUMBNAIL_SIZE, w=THUMBNAIL_SIZE).astype(np.float32),
+        "n (h p) (w q) c -> n (h w c)",
+        "mean",
+        p=_BLOCK,
+        q=_BLOCK,
+    )
+    radius = threshold * 255 * np.sqrt(whole.shape[1])
+    tree = KDTree(quarters * _BLOCK)
+    left: list[int] = []
+    right: list[int] = []
+    for place, point in enumerate(tree.data):
+        near = np.array(tree.query_ball_point(point, radius + 1e-3), dtype=np.int64)
+        near = near[near > place]
+        distance = np.square(whole[near].astype(np.int32) - whole[place].astype(np.int32)).sum(axis=1)
+        close = near[distance <= radius**2].tolist()
+        left += [place] * len(close)
+        right += close
+    links = coo_array((np.ones(len(left), dtype=bool), (left, right)), shape=(len(whole), len(whole)))
+    _, component = connected_components(links, directed=False)
+    groups: dict[int, list[int]] = {}
+    for place, number in enumerate(component[kind.reshape(-1)].tolist()):
+        groups.setdefault(number, []).append(place)
+    return [group for group in groups.values() if len(group) > 1]
