@@ -5,9 +5,9 @@ import threading
 import warnings
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
+from limner.data.deep_grey import deep_grey_to_rgb, is_deep_grey
 from limner.data.svg import draw_svg, is_svg
 from limner.errors import PictureError
 
@@ -18,6 +18,17 @@ PICTURE_SUFFIXES = frozenset(
     {".png", ".apng", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".svg", ".svgz"}
 )
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+_STARTS = {
+    b"\x89PNG": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"RIFF": "WebP",
+    b"GIF8": "GIF",
+    b"BM": "BMP",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
+}
 _WHITE = (255, 255, 255)
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -120,6 +131,7 @@ def _decode(data: bytes, max_pixels: int, at_least: int | None) -> Image.Image:
                 raise PictureError(
                     f"has {image.width} x {image.height} pixels, more than {max_pixels:,}; save it smaller"
                 )
+            _ensure_supported(image)
             if at_least:
                 _draft(image, at_least)
             image.load()
@@ -128,11 +140,29 @@ def _decode(data: bytes, max_pixels: int, at_least: int | None) -> Image.Image:
     except (PictureError, Warning, MemoryError):
         raise
     except UnidentifiedImageError:
-        raise PictureError("is not a picture of a known kind (PNG, JPEG, WebP, GIF, BMP, TIFF, SVG)") from None
+        raise PictureError(_unidentified(data)) from None
     except Image.DecompressionBombError:
         raise PictureError(f"has too many pixels (at most {max_pixels:,}); save it smaller") from None
     except Exception as error:  # Pillow raises nearly every built-in exception for damaged data
         raise PictureError(f"is damaged or truncated ({error}); restore it from a copy") from None
+
+
+def _unidentified(data: bytes) -> str:
+    """Say why bytes were not recognised, by how they begin."""
+    kind = next((kind for start, kind in _STARTS.items() if data.startswith(start)), None)
+    if kind is None:
+        return "is not a picture of a known kind (PNG, JPEG, WebP, GIF, BMP, TIFF, SVG)"
+    return f"is a {kind} that is damaged or of a rare layout; save it anew, with 8 bits a channel"
+
+
+def _ensure_supported(image: Image.Image) -> None:
+    """Refuse what Pillow would decode to noise: TIFF with a plane a channel and 16 bits a sample."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        is_planar = image.tag_v2.get(TiffImagePlugin.PLANAR_CONFIGURATION) == 2
+        if is_planar and max(image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (8,))) > 8:
+            raise PictureError(
+                "is a TIFF of a rare layout (16 bits in separate planes); save it with interleaved samples"
+            )
 
 
 def _draft(image: Image.Image, at_least: int) -> None:
@@ -149,28 +179,14 @@ def _ensure_undamaged(data: bytes, image: Image.Image) -> None:
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        return _from_wide(image)
+    if is_deep_grey(image):
+        return deep_grey_to_rgb(image)
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or image.has_transparency_data:
         image = image.convert("RGBA")
         canvas = Image.new("RGB", image.size, _WHITE)
         canvas.paste(image, mask=image.getchannel("A"))
         return canvas
     return image.convert("RGB")
-
-
-def _from_wide(image: Image.Image) -> Image.Image:
-    """Scale 16-bit, 32-bit and real-valued grey to 8 bits by the range that its type or values imply."""
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-    low, high = float(values.min()), float(values.max())
-    if image.mode.startswith("I;16") or (image.mode == "I" and low >= 0 and 255 < high <= 65_535):
-        low, high = 0.0, 65_535.0
-    elif image.mode == "F" and low >= 0 and high <= 1:
-        low, high = 0.0, 1.0
-    elif low >= 0 and high <= 255:
-        low, high = 0.0, 255.0
-    grey = (values - low) * (255 / max(high - low, 1e-12))
-    return Image.fromarray(np.rint(grey).astype(np.uint8)).convert("RGB")
 
 
 def _upright(rgb: Image.Image, source: Image.Image) -> Image.Image:
