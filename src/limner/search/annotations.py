@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,16 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from limner.data.picture_set import Caption, Record
+from limner.data.sources.metadata import Metadata
+from limner.data.sources.texts import TEXT_KEYS, caption_lines, clean, decode_text, read_text
 from limner.errors import DataError
+from limner.search.scanning import side_file_language
 
 __all__ = ["Annotation", "MetadataTable", "from_record", "from_side_files"]
 
 Value = str | float
 
 _PATH_COLUMNS = ("path", "file", "file_name", "filename", "picture", "image")
-_RESERVED = frozenset({"caption", "captions", "tags", "language", "id", "picture", "image"})
-_TEXT_KEYS = ("captions", "caption", "text", "title", "description")
-_LARGEST_SIDE_FILE = 1 << 20
+_TEXT_COLUMNS = frozenset({*TEXT_KEYS, "tags", "keywords", "language", "lang", "id"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,22 +44,19 @@ class Annotation:
 def from_side_files(picture: Path, files: tuple[Path, ...]) -> Annotation:
     """Read `a.txt` (a caption a line), `a.ru.txt` (in Russian) and `a.json` next to `a.png`.
 
-    A JSON file may hold `caption` or `captions` (texts, or objects with `text` and `language`), `tags`, `language`,
-    and further keys with a text or a number, which become columns. A file that cannot be read says nothing.
+    A JSON file may hold captions and tags as a source of a picture set does, and further keys with a text or a number,
+    which become columns. A file that cannot be read says nothing.
     """
     found = Annotation()
     for file in files:
-        middle = file.name[len(picture.stem) + 1 :].rpartition(".")[0]
         try:
-            if file.stat().st_size > _LARGEST_SIDE_FILE:
-                continue
-            text = file.read_text(encoding="utf-8-sig", errors="replace")
+            text, _ = read_text(file)
             if file.suffix.lower() == ".json":
-                found = found.merged(_from_json(json.loads(text), middle))
+                found = found.merged(_from_values(json.loads(text)))
             else:
-                lines = [line.strip() for line in text.splitlines() if line.strip()]
-                found = found.merged(Annotation(captions=tuple(Caption(text=line, language=middle) for line in lines)))
-        except (OSError, ValueError, RecursionError):
+                language = side_file_language(picture.name, file.name) or ""
+                found = found.merged(Annotation(captions=tuple(caption_lines(text, language))))
+        except (DataError, ValueError, RecursionError):
             continue
     return found
 
@@ -82,17 +81,17 @@ class MetadataTable:
         self.path = path.resolve()
         self._rows: dict[str, dict[str, str]] = {}
         try:
-            with self.path.open(encoding="utf-8-sig", newline="") as file:
-                reader = csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-                names = [name for name in reader.fieldnames or [] if name]
-                key = next((name for name in names if name.strip().lower() in _PATH_COLUMNS), None)
-                if key is None:
-                    raise DataError(f"{path} has no column of paths; name one of its columns 'path'")
-                for row in reader:
-                    place = str((self.path.parent / str(row.pop(key) or "")).resolve())
-                    self._rows[place] = {name: row[name] for name in names if row.get(name)}
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise DataError(f"{path} cannot be read as a table ({error}); save it as CSV in UTF-8") from None
+            text, _ = decode_text(self.path.read_bytes())
+            reader = csv.DictReader(text.splitlines(), delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+            names = [name for name in reader.fieldnames or [] if name]
+            key = next((name for name in names if name.strip().lower() in _PATH_COLUMNS), None)
+            if key is None:
+                raise DataError(f"{path} has no column of paths; name one of its columns 'path'")
+            for row in reader:
+                place = os.path.abspath(self.path.parent / str(row[key] or ""))  # noqa: PTH100 - links stay
+                self._rows[place] = {name: row[name] for name in names if name != key and row[name]}
+        except (OSError, csv.Error) as error:
+            raise DataError(f"{path} cannot be read as a table ({error}); save it as CSV") from None
 
     def signature(self, picture: str) -> str:
         """Return a text that changes when what the table says of a picture does."""
@@ -102,50 +101,32 @@ class MetadataTable:
     def annotation(self, picture: str) -> Annotation:
         """Return what the table says of a picture; columns in which it gives numbers become numbers."""
         row: dict[str, Any] = dict(self._rows.get(picture, {}))
-        return _from_json({key: _number(value) for key, value in row.items()}, "")
+        return _from_values({key: _number(value) for key, value in row.items()})
 
 
-def _from_json(content: Any, language: str) -> Annotation:
-    if isinstance(content, str | list):
-        content = {"captions": content}
-    if not isinstance(content, dict):
-        return Annotation()
-    keys = {_column(str(key)): value for key, value in content.items()}
-    language = str(keys.get("language") or language)
-    values: dict[str, Value] = {}
-    for key, value in keys.items():
-        if key in _RESERVED or not key:
-            continue
-        if isinstance(value, str):
-            values[key] = value
-        elif isinstance(value, bool):
-            values[key] = str(value).lower()
-        elif isinstance(value, int | float) and math.isfinite(value):
-            values[key] = float(value)
-    texts = next((keys[key] for key in _TEXT_KEYS if keys.get(key)), ())
-    tags = keys.get("tags") or ()
+def _from_values(content: Any) -> Annotation:
+    said = Metadata()
+    values = content if isinstance(content, dict) else {"captions": content}
+    said.add({str(key): value for key, value in values.items()}, "")
+    columns = {_column(str(key)): _value(value) for key, value in values.items()}
     return Annotation(
-        captions=_texts(texts, language),
-        tags=tuple(tag.text for tag in _texts(tags.split(",") if isinstance(tags, str) else tags, language)),
-        values=values,
+        captions=tuple(dict.fromkeys(said.captions)),
+        tags=tuple(dict.fromkeys(tag.text for tag in said.tags)),
+        values={name: value for name, value in columns.items() if name not in _TEXT_COLUMNS and value is not None},
     )
 
 
-def _texts(content: Any, language: str) -> tuple[Caption, ...]:
-    texts = []
-    for each in content if isinstance(content, list | tuple) else [content]:
-        if isinstance(each, dict):
-            text, spoken = each.get("text", each.get("caption")), str(each.get("language") or language)
-        else:
-            text, spoken = each, language
-        if isinstance(text, str) and text.strip():
-            texts.append(Caption(text=text.strip(), language=spoken))
-    return tuple(dict.fromkeys(texts))
+def _value(value: Any) -> Value | None:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return clean(value) or None
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def _column(name: str) -> str:
-    """Return a name as an SQL column can carry it without quotes."""
-    return re.sub(r"\W+", "_", name.strip().lower()).strip("_")
+    """Return a name as an SQL condition can carry it without quotes."""
+    return re.sub(r"\W+", "_", name.strip().lower()).strip("_") or "_"
 
 
 def _number(text: str) -> Value:

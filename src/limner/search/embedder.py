@@ -37,6 +37,11 @@ class Embedder:
         """The learned factor from cosines to scores."""
         return float(self.model.scale().detach())
 
+    @property
+    def image_size(self) -> int:
+        """The side of the square, in pixels, that pictures are fitted into."""
+        return int(self.model.config.vision.image_size)
+
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """Return one unit vector a text; texts longer than the model reads are cut."""

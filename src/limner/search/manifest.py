@@ -8,7 +8,7 @@ from limner.config import from_dict, to_dict
 from limner.errors import CollectionError, UsageError
 from limner.models.checkpoints import write_file
 
-__all__ = ["IndexFacts", "Manifest", "is_collection", "read_manifest", "write_manifest"]
+__all__ = ["IndexFacts", "Manifest", "is_collection", "manifest_version", "read_manifest", "write_manifest"]
 
 _FILE = "collection.json"
 _FORMAT = 1
@@ -67,6 +67,18 @@ def read_manifest(path: Path) -> Manifest:
         raise CollectionError(
             f"{path / _FILE} is damaged ({error}); delete the folder {path} and index the pictures again"
         ) from None
+
+
+def manifest_version(path: Path) -> int:
+    """Return a number that changes when what a collection says of itself does.
+
+    Raises:
+        CollectionError: if the collection is gone.
+    """
+    try:
+        return (path / _FILE).stat().st_mtime_ns
+    except OSError:
+        raise CollectionError(f"{path} is gone; make it again with `limner index PICTURES --to {path}`") from None
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:

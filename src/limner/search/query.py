@@ -72,18 +72,20 @@ def parse_term(text: str, *, sign: int = 1) -> Term:
 
 
 def parse_query(
-    words: str = "", *, pictures: Sequence[str | Path] = (), plus: Sequence[str] = (), minus: Sequence[str] = ()
+    words: str | None = None,
+    *,
+    pictures: Sequence[str | Path] = (), plus: Sequence[str] = (), minus: Sequence[str] = ()
 ) -> Query:
     """Put a query together from what a command line or a file of queries says.
 
     Raises:
         UsageError: if nothing counts for the query, or words are empty.
     """
-    terms = [parse_term(words)] if words else []
+    terms = [] if words is None else [parse_term(words)]
     terms += [Term(picture=Path(picture).expanduser()) for picture in pictures]
     terms += [parse_term(text) for text in plus] + [parse_term(text, sign=-1) for text in minus]
     if not terms:
-        raise UsageError("a query needs words or a picture; write for example \"red fox\" or --picture fox.png")
+        raise UsageError('a query needs words or a picture; write for example "red fox" or --picture fox.png')
     return Query(terms=tuple(terms))
 
 

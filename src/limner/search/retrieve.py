@@ -13,7 +13,17 @@ from limner.search.manifest import IndexFacts
 from limner.search.resident import Resident, train_centroids
 from limner.search.store import Table, as_matrix
 
-__all__ = ["INDEX_ABOVE", "Hit", "Retriever", "build_index", "index_is_due", "measure_index"]
+__all__ = [
+    "HIDDEN_COLUMNS",
+    "INDEX_ABOVE",
+    "RESIDENT_BYTES",
+    "Hit",
+    "Retriever",
+    "build_index",
+    "index_is_due",
+    "load_resident",
+    "measure_index",
+]
 
 INDEX_ABOVE = 50_000
 RESIDENT_BYTES = 2 << 30
@@ -25,7 +35,7 @@ _STALE_SHARE = 0.1
 _GOOD_RECALL = 0.985
 _INDEX = "vector_idx"
 _ANSWERS = ("id", "path", "caption")
-_HIDDEN = frozenset({"vector", "signature"})
+HIDDEN_COLUMNS = frozenset({"vector", "signature"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +79,7 @@ class Retriever:
         self._searches += 1
         if self._resident is None and self._is_for_memory(index):
             self.load()
-        with named_columns(self._table.column_types().keys() - _HIDDEN):
+        with named_columns(self._table.column_types().keys() - HIDDEN_COLUMNS):
             if self._resident is None and index is not None:
                 return self._on_disk(query, top, where, index)
             return self._in_memory(query, top, where, index)
@@ -135,7 +145,13 @@ def build_index(table: Table) -> None:
     centroids = train_centroids(vectors, max(round(len(vectors) ** 0.5), 1))
     del vectors
     table.dataset = table.dataset.create_index(
-        "vector", "IVF_RQ", name=_INDEX, metric="dot", num_partitions=len(centroids), ivf_centroids=centroids, replace=True
+        "vector",
+        "IVF_RQ",
+        name=_INDEX,
+        metric="dot",
+        num_partitions=len(centroids),
+        ivf_centroids=centroids,
+        replace=True,
     )
 
 

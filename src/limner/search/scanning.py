@@ -2,18 +2,32 @@
 
 import glob
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from limner.data.decoding import PICTURE_SUFFIXES
 from limner.data.picture_set import PictureSet
+from limner.data.sources.texts import is_language
 from limner.errors import DataError
 
-__all__ = ["SET_MARK", "Found", "Source", "find_pictures", "find_sources", "is_picture_set", "split_set_path"]
+__all__ = [
+    "SET_MARK",
+    "Found",
+    "Source",
+    "find_pictures",
+    "find_sources",
+    "is_gone",
+    "is_picture_set",
+    "side_file_language",
+    "split_set_path",
+]
 
 # A picture of a set has no file of its own; its path is the set's folder, this mark and its id.
 SET_MARK = "#"
+
+_SIDE_SUFFIXES = (".txt", ".json", ".caption")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +43,8 @@ class Source:
             mark = SET_MARK if is_picture_set(place) else os.sep
             return path.startswith(self.place.rstrip(os.sep) + mark)
         if glob.has_magic(self.place):
-            place = Path(self.place[: glob.magic_check.search(self.place).start()] + "x")
-            return path.startswith(str(place.parent).rstrip(os.sep) + os.sep)
+            plain = re.split(r"[*?\[]", self.place, maxsplit=1)[0]
+            return path.startswith(plain[: plain.rindex(os.sep) + 1])
         return str(Path(path).parent) == str(place.parent)
 
 
@@ -99,6 +113,13 @@ def is_picture_set(folder: Path) -> bool:
     return (folder / "_versions").is_dir()
 
 
+def is_gone(path: str, sources: Iterable[Source]) -> bool:
+    """Whether a picture that no source lists is no longer there at all; a set that was not looked at keeps its own."""
+    if os.path.lexists(path):
+        return False
+    return split_set_path(path) is None or any(source.covers(path) for source in sources)
+
+
 def split_set_path(path: str) -> tuple[Path, str] | None:
     """Return the folder and the id of a picture that lies in a picture set, and None for a file."""
     if Path(path).is_file():
@@ -110,6 +131,17 @@ def split_set_path(path: str) -> tuple[Path, str] | None:
             return folder, path[start + 1 :]
         start = path.find(SET_MARK, start + 1)
     return None
+
+
+def side_file_language(picture: str, text: str) -> str | None:
+    """Return the language that the name of a side file gives ("" for none), and None if it belongs elsewhere."""
+    stem, dot, _ = picture.rpartition(".")
+    middle, _, suffix = text.rpartition(".")
+    if middle in (stem, picture):
+        return ""
+    language = middle[len(stem) + 1 :]
+    is_other = not middle.startswith(stem + dot) or suffix.lower() == "json" or not is_language(language)
+    return None if is_other else language
 
 
 def _no_pictures(place: str) -> DataError:
@@ -149,24 +181,27 @@ def _of_folder(folder: Path) -> Iterator[Found]:
 
 
 def _of_names(folder: Path, pictures: Sequence[str], names: Sequence[str] | None = None) -> Iterator[Found]:
-    texts: dict[str, list[Path]] = {}
+    texts: dict[str, list[str]] = {}
     for name in sorted(os.listdir(folder) if names is None else names):  # noqa: PTH208 - names are all that is needed
-        if name.lower().endswith((".txt", ".json")):
-            texts.setdefault(name.split(".")[0], []).append(folder / name)
+        if name.lower().endswith(_SIDE_SUFFIXES):
+            texts.setdefault(name.split(".")[0], []).append(name)
     for name in pictures:
-        stem = Path(name).stem
-        beside = [path for path in texts.get(name.split(".")[0], ()) if path.name.startswith(stem + ".")]
+        near = texts.get(name.split(".")[0], ())
+        languages = {text: side_file_language(name, text) for text in near}
+        own = sorted((language, text) for text, language in languages.items() if language is not None)
+        beside = tuple(folder / text for _, text in own)
         path = folder / name
         try:
             status = path.stat()
+            signature = _signature(beside)
         except OSError:
             continue
         yield Found(
             path=str(path),
             size=status.st_size,
             modified=status.st_mtime_ns,
-            side_files=tuple(beside),
-            signature=_signature(beside),
+            side_files=beside,
+            signature=signature,
         )
 
 
@@ -175,7 +210,9 @@ def _of_set(folder: Path) -> Iterator[Found]:
     modified = max(entry.stat().st_mtime_ns for entry in (folder / "_versions").iterdir())
     rows = pictures.rows(["id", "size"])
     for id, size, row in zip(*(rows[name].to_pylist() for name in ("id", "size", "_row")), strict=True):
-        yield Found(path=f"{folder}{SET_MARK}{id}", size=size, modified=modified, row=row, set_id=id, signature=str(modified))
+        yield Found(
+            path=f"{folder}{SET_MARK}{id}", size=size, modified=modified, row=row, set_id=id, signature=str(modified)
+        )
 
 
 def _signature(files: Sequence[Path]) -> str:

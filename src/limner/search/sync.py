@@ -1,52 +1,25 @@
 """A collection follows its pictures: what is new or changed is embedded, everything else is only moved or deleted."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
-from limner.search.annotations import Annotation, MetadataTable
+from limner.search.annotations import MetadataTable
 from limner.search.embedder import Embedder
 from limner.search.reading import Reading, annotate, read_found
-from limner.search.scanning import SET_MARK, Found, Source
-from limner.search.store import Table, as_matrix
+from limner.search.rows import described, measured, write_rows
+from limner.search.scanning import Found, Source, is_gone
+from limner.search.store import Table
 
-__all__ = ["BASE_COLUMNS", "SKIPPED_SCHEMA", "Progress", "Skipped", "SyncReport", "schema_of", "synchronize"]
+__all__ = ["Progress", "Skipped", "SyncReport", "synchronize"]
 
-BATCH_SIZE = 64
-
+_BATCH_SIZE = 64
 _BATCHES_BETWEEN_COMPACTIONS = 64
 _ID_LENGTH = 16
-
-BASE_COLUMNS: dict[str, pa.DataType] = {
-    "id": pa.string(),
-    "path": pa.string(),
-    "folder": pa.string(),
-    "content": pa.string(),
-    "size": pa.int64(),
-    "modified": pa.int64(),
-    "signature": pa.string(),
-    "width": pa.int32(),
-    "height": pa.int32(),
-    "format": pa.string(),
-    "caption": pa.string(),
-    "captions": pa.list_(pa.string()),
-    "language": pa.string(),
-    "tags": pa.list_(pa.string()),
-}
-SKIPPED_SCHEMA = pa.schema(
-    [("path", pa.string()), ("size", pa.int64()), ("modified", pa.int64()), ("reason", pa.string())]
-)
-
-
-def schema_of(embed_dim: int) -> pa.Schema:
-    """Return the schema of a table of pictures; columns of metadata are added as they come."""
-    return pa.schema([*BASE_COLUMNS.items(), ("vector", pa.list_(pa.float16(), embed_dim))])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,30 +32,29 @@ class Skipped:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a sync has come: pictures looked at, of how many; those that are `saved` survive a kill."""
+    """How far a sync has come: `saved` of `total` pictures are done with and survive a kill."""
 
-    done: int
-    total: int
     saved: int
+    total: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class SyncReport:
-    """What a sync did, in pictures.
-
-    `added`, `changed` and `restored` were embedded; `renamed`, `copied` and `updated` (their texts) were not.
-    """
+    """What a sync did, in pictures; only those `added` or `changed` were embedded, `updated` ones got other texts."""
 
     num_pictures: int
-    added: int = 0
-    changed: int = 0
-    renamed: int = 0
-    copied: int = 0
-    updated: int = 0
-    deleted: int = 0
-    unchanged: int = 0
-    embedded: int = 0
-    skipped: tuple[Skipped, ...] = ()
+    added: int
+    changed: int
+    renamed: int
+    updated: int
+    deleted: int
+    unchanged: int
+    skipped: tuple[Skipped, ...]
+
+    @property
+    def embedded(self) -> int:
+        """The number of pictures that went through the model."""
+        return self.added + self.changed
 
 
 def synchronize(
@@ -95,176 +67,183 @@ def synchronize(
     metadata: MetadataTable | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> SyncReport:
-    """Bring a table up to date with the pictures found, a durable batch at a time; deletions come last."""
-    return _Sync(table, skipped, embedder, metadata, progress).run(found, sources)
+    """Bring a table up to date with the pictures found, a durable batch at a time; deletions come last.
+
+    A picture under a new name whose old file is gone keeps its row and vector. One that cannot be read is noted in
+    `skipped` and tried again only when it changes.
+    """
+    sync = _Sync(table, skipped, embedder, metadata)
+    sync.note_gone(found, sources)
+    work = [picture for picture in found if not sync.is_settled(picture)]
+    saved = len(found) - len(work)
+    unchanged = sum(picture.path in sync.known for picture in found) - sum(p.path in sync.known for p in work)
+    for number, readings in enumerate(sync.read_ahead(work), start=1):
+        sync.write(sync.sort(readings))
+        saved += len(readings)
+        if progress is not None:
+            progress(Progress(saved=saved, total=len(found)))
+        if number % _BATCHES_BETWEEN_COMPACTIONS == 0:
+            table.compact()
+    deleted = sync.delete_gone(sources)
+    left = skipped.read(["id", "reason"]).to_pylist()
+    return SyncReport(
+        num_pictures=len(table),
+        deleted=deleted,
+        unchanged=unchanged,
+        skipped=tuple(Skipped(path=row["id"], reason=row["reason"]) for row in sorted(left, key=lambda row: row["id"])),
+        **sync.counts,
+    )
 
 
-@dataclass
-class _Counts:
-    added: int = 0
-    changed: int = 0
-    renamed: int = 0
-    copied: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    embedded: int = 0
+class _Known(NamedTuple):
+    id: str
+    content: str
+    size: int
+    modified: int
+    signature: str
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Batch:
-    """Rows to write in one step: new ones and changed ones with vectors, and others whose vectors stay."""
+    """Rows to write at once, and pictures that cannot be."""
 
-    new: list[dict[str, Any]] = field(default_factory=list)
+    added: list[dict[str, Any]] = field(default_factory=list)
     changed: list[dict[str, Any]] = field(default_factory=list)
+    renamed: list[dict[str, Any]] = field(default_factory=list)
     updated: list[dict[str, Any]] = field(default_factory=list)
-    skipped: list[dict[str, Any]] = field(default_factory=list)
+    skipped: list[Reading] = field(default_factory=list)
 
 
 class _Sync:
-    def __init__(
-        self,
-        table: Table,
-        skipped: Table,
-        embedder: Embedder,
-        metadata: MetadataTable | None,
-        progress: Callable[[Progress], None] | None,
-    ) -> None:
+    """One run over one collection, and what it knows of it."""
+
+    def __init__(self, table: Table, skipped: Table, embedder: Embedder, metadata: MetadataTable | None) -> None:
         self.table = table
         self.skipped = skipped
         self.embedder = embedder
         self.metadata = metadata
-        self.progress = progress
-        self.counts = _Counts()
-        rows = table.read(["id", "path", "content", "size", "modified", "signature"])
-        self.known = {path: number for number, path in enumerate(rows["path"].to_pylist())}
-        self.ids = rows["id"].to_pylist()
-        self.used_ids = set(self.ids)
-        self.contents = rows["content"].to_pylist()
-        self.stats = list(zip(rows["size"].to_pylist(), rows["modified"].to_pylist(), strict=True))
-        self.signatures = rows["signature"].to_pylist()
-        self.by_content = {content: number for number, content in enumerate(self.contents)}
-        self.gone: dict[str, int] = {}
-        self.gone_by_content: dict[str, list[int]] = {}
-        tried = skipped.read(SKIPPED_SCHEMA.names).to_pylist()
-        self.tried = {row["path"]: row for row in tried}
-
-    def run(self, found: Sequence[Found], sources: Sequence[Source]) -> SyncReport:
-        self._find_gone({picture.path for picture in found})
-        work = [picture for picture in found if not self._is_settled(picture)]
-        saved = len(found) - len(work)
-        batches = [work[start : start + BATCH_SIZE] for start in range(0, len(work), BATCH_SIZE)]
-        self._report(saved, len(found), saved)
-        for number, readings in enumerate(self._read_ahead(batches), start=1):
-            self._write(self._sort(readings))
-            saved += len(readings)
-            self._report(saved, len(found), saved)
-            if number % _BATCHES_BETWEEN_COMPACTIONS == 0:
-                self.table.compact()
-        deleted = self._delete(sources)
-        remaining = self.skipped.read(["path", "reason"]).to_pylist()
-        return SyncReport(
-            num_pictures=len(self.table),
-            deleted=deleted,
-            skipped=tuple(Skipped(**row) for row in sorted(remaining, key=lambda row: str(row["path"]))),
-            **vars(self.counts),
+        self.counts = {"added": 0, "changed": 0, "renamed": 0, "updated": 0}
+        rows = table.read(["path", *_Known._fields])
+        self.known = dict(
+            zip(
+                rows["path"].to_pylist(),
+                map(_Known, *(rows[name].to_pylist() for name in _Known._fields)),
+                strict=True,
+            )
         )
+        self.ids = {known.id for known in self.known.values()}
+        tried = skipped.read(["id", "size", "modified"]).to_pylist()
+        self.tried = {row["id"]: (row["size"], row["modified"]) for row in tried}
+        self.gone: dict[str, _Known] = {}
+        self.gone_by_content: dict[str, list[str]] = {}
+        self.mended: list[str] = []
 
-    def _find_gone(self, paths: set[str]) -> None:
-        for path, number in self.known.items():
-            if path not in paths and (SET_MARK in path or not os.path.lexists(path)) and not Path(path).exists():
-                self.gone[path] = number
-                self.gone_by_content.setdefault(self.contents[number], []).append(number)
+    def note_gone(self, found: Sequence[Found], sources: Sequence[Source]) -> None:
+        """Find the indexed pictures that are no longer where they were; a new picture may be one of them, renamed."""
+        present = {picture.path for picture in found}
+        for path, known in self.known.items():
+            if path not in present and is_gone(path, sources):
+                self.gone[path] = known
+                self.gone_by_content.setdefault(known.content, []).append(path)
 
-    def _is_settled(self, found: Found) -> bool:
-        number = self.known.get(found.path)
-        if number is not None:
-            same = self.stats[number] == (found.size, found.modified)
-            settled = same and self.signatures[number] == self._signature(found)
-            self.counts.unchanged += settled
-            return settled
-        tried = self.tried.get(found.path)
-        return tried is not None and (tried["size"], tried["modified"]) == (found.size, found.modified)
+    def is_settled(self, found: Found) -> bool:
+        """Whether a picture is as it was when it was indexed, or as unreadable as it was."""
+        known = self.known.get(found.path)
+        if known is None:
+            return self.tried.get(found.path) == (found.size, found.modified)
+        return known[2:] == (found.size, found.modified, self.signature(found))
 
-    def _signature(self, found: Found) -> str:
+    def signature(self, found: Found) -> str:
+        """Return a text that changes when what is said of a picture does."""
         return found.signature + (self.metadata.signature(found.path) if self.metadata else "")
 
-    def _read_ahead(self, batches: Sequence[Sequence[Found]]) -> Iterator[list[Reading]]:
-        """Read the next batch on other threads while the one before is embedded."""
-        size = self.embedder.image_size
-
-        def read(found: Found) -> Reading:
-            number = self.known.get(found.path)
-            if number is not None and self.stats[number] == (found.size, found.modified):
-                return Reading(found=found, content=self.contents[number])
-            return read_found(found, self.by_content, size)
-
+    def read_ahead(self, work: Sequence[Found]) -> Iterator[list[Reading]]:
+        """Yield batches of readings; the next batch is read on other threads meanwhile."""
+        starts = range(0, len(work), _BATCH_SIZE)
         with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-            waiting = [pool.submit(read, found) for found in batches[0]] if batches else []
-            for following in [*batches[1:], []]:
-                coming = [pool.submit(read, found) for found in following]
+            waiting: list[Any] = []
+            for start in [*starts, len(work)]:
+                coming = [pool.submit(self._read, found) for found in work[start : start + _BATCH_SIZE]]
                 if waiting:
                     yield [future.result() for future in waiting]
                 waiting = coming
 
-    def _sort(self, readings: Iterable[Reading]) -> _Batch:
+    def _read(self, found: Found) -> Reading:
+        known = self.known.get(found.path)
+        if known is None:
+            return read_found(found, self.gone_by_content, self.embedder.image_size)
+        if (known.size, known.modified) == (found.size, found.modified):
+            return Reading(found=found, content=known.content)
+        return read_found(found, {known.content}, self.embedder.image_size)
+
+    def sort(self, readings: Sequence[Reading]) -> _Batch:
+        """Tell what each reading means for the collection, and embed what is new."""
         batch = _Batch()
-        embedding: list[tuple[list[dict[str, Any]], dict[str, Any], Reading]] = []
-        copying: list[tuple[dict[str, Any], int]] = []
+        embedding: list[tuple[dict[str, Any], Reading]] = []
         for reading in readings:
-            if reading.reason:
-                found = reading.found
-                batch.skipped.append(
-                    {"path": found.path, "size": found.size, "modified": found.modified, "reason": reading.reason}
-                )
+            known = self.known.get(reading.found.path)
+            renamed = self._take_gone(reading) if known is None else None
+            if known is not None and known.content == reading.content:
+                batch.updated.append(self._describe(known.id, reading))
                 continue
-            row = self._row(reading)
-            number = self.known.get(reading.found.path)
-            if number is not None and self.contents[number] == reading.content:
-                self.counts.updated += 1
-                batch.updated.append({**row, "id": self.ids[number]})
-            elif reading.image is None and number is None and self.gone_by_content.get(reading.content):
-                moved = self.gone_by_content[reading.content].pop()
-                self.gone = {path: gone for path, gone in self.gone.items() if gone != moved}
-                self.counts.renamed += 1
-                batch.updated.append({**row, "id": self.ids[moved]})
-            else:
-                row["id"] = self.ids[number] if number is not None else self._new_id(reading)
-                target = batch.new if number is None else batch.changed
-                self.counts.changed += number is not None
-                self.counts.added += number is None and reading.image is not None
-                self.counts.copied += number is None and reading.image is None
-                if reading.image is None:
-                    copying.append((row, self.by_content[reading.content]))
-                    target.append(row)
-                else:
-                    embedding.append((target, row, reading))
-        self._embed(embedding)
-        self._copy(copying)
+            if renamed is not None:
+                batch.renamed.append(self._describe(renamed.id, reading))
+                continue
+            if reading.image is None and not reading.reason:
+                reading = read_found(reading.found, (), self.embedder.image_size)
+            if reading.image is None:
+                batch.skipped.append(reading)
+                continue
+            row = self._describe(known.id if known else self._fresh_id(reading), reading)
+            (batch.changed if known else batch.added).append(row)
+            embedding.append((row, reading))
+        images = [reading.image for _, reading in embedding if reading.image is not None]
+        vectors = self.embedder.embed_pictures(images).astype(np.float16)
+        for (row, reading), vector in zip(embedding, vectors, strict=True):
+            row.update(measured(reading, vector))
         return batch
 
-    def _embed(self, waiting: Sequence[tuple[list[dict[str, Any]], dict[str, Any], Reading]]) -> None:
-        if not waiting:
-            return
-        images = [reading.image for _, _, reading in waiting if reading.image is not None]
-        vectors = self.embedder.embed_pictures(images).astype(np.float16)
-        self.counts.embedded += len(vectors)
-        for (target, row, reading), vector in zip(waiting, vectors, strict=True):
-            row |= {
-                "vector": vector,
-                "width": reading.width,
-                "height": reading.height,
-                "format": reading.format,
-            }
-            target.append(row)
+    def write(self, batch: _Batch) -> None:
+        """Make a batch durable."""
+        write_rows(self.table, batch.added, are_new=True)
+        write_rows(self.table, batch.changed, are_new=False)
+        write_rows(self.table, batch.renamed + batch.updated, are_new=False)
+        for name in self.counts:
+            rows = getattr(batch, name)
+            self.counts[name] += len(rows)
+            self.mended += [row["path"] for row in rows if row["path"] in self.tried]
+        if batch.skipped:
+            places = [reading.found for reading in batch.skipped]
+            self.table.delete("path", [found.path for found in places if found.path in self.known])
+            self.skipped.delete("id", [found.path for found in places])
+            rows = [
+                {"id": reading.found.path, "reason": reading.reason}
+                | {"size": reading.found.size, "modified": reading.found.modified}
+                for reading in batch.skipped
+            ]
+            write_rows(self.skipped, rows, are_new=True)
 
-    def _copy(self, waiting: Sequence[tuple[dict[str, Any], int]]) -> None:
-        if not waiting:
-            return
-        numbers = sorted({number for _, number in waiting})
-        where = ", ".join(f"'{self.ids[number].replace(chr(39), chr(39) * 2)}'" for number in numbers)
-        rows = self.table.read(["id", "width", "height", "format", "vector"], where=f"id IN ({where})")
-        vectors = dict(zip(rows["id"].to_pylist(), as_matrix(rows["vector"]), strict=True))
-        others = {row["id"]: row for row in rows.drop_columns(["vector"]).to_pylist()}
-        for row, number in waiting:
-            id = self.ids[number]
-            row |= {name: others[id][name] for name in ("width", "height", "format")} | {"vector": vectors[id]}
+    def delete_gone(self, sources: Sequence[Source]) -> int:
+        """Forget the pictures that are gone from the places looked at; return how many were indexed."""
+        gone = [known.id for path, known in self.gone.items() if any(source.covers(path) for source in sources)]
+        self.table.delete("id", gone)
+        self.skipped.delete("id", self.mended + [path for path in self.tried if is_gone(path, sources)])
+        return len(gone)
+
+    def _describe(self, id: str, reading: Reading) -> dict[str, Any]:
+        found = reading.found
+        said = annotate(found, self.metadata)
+        return described(id, found, reading.content, self.signature(found), said)
+
+    def _take_gone(self, reading: Reading) -> _Known | None:
+        paths = self.gone_by_content.get(reading.content)
+        return self.gone.pop(paths.pop()) if paths else None
+
+    def _fresh_id(self, reading: Reading) -> str:
+        wanted = reading.found.set_id or reading.content[:_ID_LENGTH]
+        id, copies = wanted, 1
+        while id in self.ids:
+            copies += 1
+            id = f"{wanted}-{copies}"
+        self.ids.add(id)
+        return id

@@ -1,0 +1,80 @@
+"""`limner search`: the pictures that words, a picture, or a mixture of both describe."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from limner.cli.console import note, print_json
+from limner.errors import UsageError
+
+if TYPE_CHECKING:
+    from limner.services.searching import Hit
+
+__all__ = ["search"]
+
+
+def search(
+    collection: Annotated[Path, typer.Argument(help="The folder that `limner index` has made.")],
+    words: Annotated[str | None, typer.Argument(help="What to look for; [WEIGHT:]WORDS or [WEIGHT:]@FILE.")] = None,
+    picture: Annotated[list[Path] | None, typer.Option(help="A picture to look for the like of.")] = None,
+    plus: Annotated[list[str] | None, typer.Option(help="More words or @FILE, as in --plus 0.5:snow.")] = None,
+    minus: Annotated[
+        list[str] | None, typer.Option(help="Words or @FILE that count against, as in --minus text.")
+    ] = None,
+    where: Annotated[
+        str | None, typer.Option(help="An SQL condition on columns, as in \"width > 100 AND caption LIKE '%fox%'\".")
+    ] = None,
+    top: Annotated[int, typer.Option(help="How many pictures to return.", min=1)] = 10,
+    queries: Annotated[
+        Path | None, typer.Option(help="A file with a query a line: words, or JSON with text, picture, plus, minus.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Check that the collection was made with this model.")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="Draw a contact sheet of the hits into this file.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object (with --queries, one a line).")
+    ] = False,
+) -> None:
+    """Find pictures by words, by pictures, or by a weighted mixture of both."""
+    from limner.services import searching
+
+    if queries is not None and (words is not None or picture or plus or minus or sheet):
+        raise UsageError("--queries stands alone; leave out the words, --picture, --plus, --minus and --sheet")
+    if sheet is not None:
+        searching.check_sheet(sheet)
+    opened = searching.open_collection(collection, model)
+    if queries is not None:
+        for answer in searching.answer_file(opened, queries, top=top, where=where):
+            print_json(answer)
+        return
+    query = searching.parse_query(words, pictures=picture or (), plus=plus or (), minus=minus or ())
+    hits = searching.answer(opened, query, top=top, where=where)
+    if sheet is not None:
+        searching.draw_hits(hits, sheet)
+        note(f"wrote {sheet}")
+    if as_json:
+        print_json({"query": str(query), "hits": [asdict(hit) for hit in hits]})
+    elif hits:
+        _print_table(hits)
+    else:
+        note("no picture fulfils the condition" if where else "the collection is empty")
+
+
+def _print_table(hits: "list[Hit]") -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table()
+    for name, justify in (("rank", "right"), ("score", "right"), ("picture", "left"), ("caption", "left")):
+        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for hit in hits:
+        table.add_row(str(hit.rank), f"{hit.score:.3f}", escape(_shown(hit.path)), escape(hit.caption))
+    Console().print(table)
+
+
+def _shown(path: str) -> str:
+    """Return a path as seen from the working folder, if it lies inside."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path

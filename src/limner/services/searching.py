@@ -1,0 +1,110 @@
+"""Search a collection: one query, or a file of them, with a contact sheet of what was found."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from limner.data.sheet import contact_sheet
+from limner.errors import PictureError, UsageError
+from limner.search.collection import Collection
+from limner.search.embedder import load_embedder
+from limner.search.query import Query, parse_query
+from limner.search.reading import open_indexed
+from limner.search.retrieve import Hit
+from limner.services.classifying import check_sheet
+
+__all__ = ["Hit", "Query", "answer", "answer_file", "check_sheet", "draw_hits", "open_collection", "parse_query"]
+
+_KEYS = {"text": str, "picture": str, "plus": list, "minus": list, "top": int, "where": str}
+
+
+def open_collection(path: Path, model: str | None = None) -> Collection:
+    """Open a collection, and check that `model`, if one is given, is the one it was made with.
+
+    Raises:
+        CollectionError: if there is no collection, or it was made with another model.
+    """
+    collection = Collection.open(path)
+    return collection if model is None else Collection.open(path, load_embedder(model))
+
+
+def answer(collection: Collection, query: Query, *, top: int = 10, where: str | None = None) -> list[Hit]:
+    """Return the best pictures for a query, best first."""
+    return collection.search(query, top, where)
+
+
+def answer_file(
+    collection: Collection, queries: Path, *, top: int = 10, where: str | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield an answer for each line of a file: words, or a JSON object with text, picture, plus, minus, top, where.
+
+    Raises:
+        UsageError: naming the line, before anything is answered, if one is no query.
+    """
+    parsed = [_parse_line(line, f"{queries}, line {number}", top, where) for number, line in _lines(queries)]
+    if len(parsed) > 1 and len(collection):
+        collection.load()
+    for query, most, condition in parsed:
+        yield as_json(query, collection.search(query, most, condition))
+
+
+def as_json(query: Query, hits: Sequence[Hit]) -> dict[str, Any]:
+    """Return a query and its hits as JSON values."""
+    return {"query": str(query), "hits": [asdict(hit) for hit in hits]}
+
+
+def draw_hits(hits: Sequence[Hit], out: Path) -> None:
+    """Write a contact sheet of hits with rank, score and caption; a picture that is gone stays white."""
+    pictures = [_opened(hit) for hit in hits]
+    titles = [f"{hit.rank}. {hit.score:.3f} {hit.caption}" for hit in hits]
+    partial = out.with_name(f".{out.stem}.partial{out.suffix}")
+    try:
+        contact_sheet(pictures, titles).save(partial)
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _opened(hit: Hit) -> Image.Image:
+    try:
+        return open_indexed(hit.path)
+    except PictureError:
+        return Image.new("RGB", (64, 64), "white")
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--queries: {path} cannot be read ({error}); give a text file in UTF-8") from None
+    lines = text.rstrip("\n").split("\n")
+    if not text.strip():
+        raise UsageError(f"--queries: {path} holds no query; write one a line")
+    yield from enumerate(lines, start=1)
+
+
+def _parse_line(line: str, place: str, top: int, where: str | None) -> tuple[Query, int, str | None]:
+    try:
+        if not line.lstrip().startswith("{"):
+            return parse_query(line.rstrip("\r")), top, where
+        values = json.loads(line)
+        for key, value in values.items():
+            if key not in _KEYS:
+                raise UsageError(f"unknown key '{key}'; known keys: {', '.join(_KEYS)}")
+            if not isinstance(value, _KEYS[key]) or isinstance(value, bool):
+                raise UsageError(f"'{key}' takes a {_KEYS[key].__name__}, got {value!r}")
+        query = parse_query(
+            values.get("text"),
+            pictures=[values["picture"]] if values.get("picture") else [],
+            plus=[str(each) for each in values.get("plus", [])],
+            minus=[str(each) for each in values.get("minus", [])],
+        )
+        return query, values.get("top", top), values.get("where", where)
+    except json.JSONDecodeError as error:
+        raise UsageError(f"{place} is not JSON ({error}); write words, or an object with a text") from None
+    except UsageError as error:
+        raise UsageError(f"{place}: {error}") from None
