@@ -168,6 +168,11 @@ class PeerEmbedder(Embedder):
         )
 
     @property
+    def image_size(self) -> int:
+        """The side of the squares that the peer's own transform is given, in pixels."""
+        return _PICTURE_SIZE
+
+    @property
     def scale(self) -> float:
         """The learned factor from cosines to scores."""
         return self._scale

@@ -46,7 +46,9 @@ def main() -> None:
     options = parser.parse_args()
     python = ensure_environment(options.venv)
     table = _first_lines(export(options.data, options.work / "pictures", size=_IMAGE_SIZE), options)
-    config = _write_peer_config(options.work / "limner-speed-peer.json")
+    _limner(options)
+    vocab_size = load_embedder(options.work / "limner").tokenizer.vocab_size
+    config = _write_peer_config(options.work / "limner-speed-peer.json", vocab_size)
     ways = {
         "limner": lambda: _limner(options),
         "open_clip": lambda: _open_clip(options, python, config, table, workers=0),
@@ -132,7 +134,7 @@ def _first_lines(table: Path, options: argparse.Namespace) -> Path:
     return path
 
 
-def _write_peer_config(path: Path) -> Path:
+def _write_peer_config(path: Path, vocab_size: int) -> Path:
     path.write_text(
         json.dumps(
             {
@@ -146,7 +148,7 @@ def _write_peer_config(path: Path) -> Path:
                 },
                 "text_cfg": {
                     "context_length": _LENGTH,
-                    "vocab_size": _VOCABULARY,
+                    "vocab_size": vocab_size,
                     "width": _DIM,
                     "heads": _HEADS,
                     "layers": _TEXT_DEPTH,

@@ -27,6 +27,10 @@ class ColourEmbedder(Embedder):
         self.embed_dim = len(COLOURS) + 1
 
     @property
+    def image_size(self) -> int:
+        return 48
+
+    @property
     def scale(self) -> float:
         return 10.0
 

@@ -105,7 +105,7 @@ def embed_pictures(
         DataError: if none can be decoded, or none with a caption.
     """
     kept: list[int] = []
-    vectors = embed_stream(embedder, _decode(pictures, examples, kept, progress))
+    vectors = embed_stream(embedder, _decode(pictures, examples, kept, progress, at_least=embedder.image_size))
     found = examples.only(kept)
     if not found.captions:
         raise DataError(f"no captioned picture of {pictures.path} can be decoded; see `limner data check`")
@@ -113,14 +113,14 @@ def embed_pictures(
 
 
 def _decode(
-    pictures: PictureSet, examples: Examples, kept: list[int], progress: Progress | None
+    pictures: PictureSet, examples: Examples, kept: list[int], progress: Progress | None, *, at_least: int
 ) -> Iterator[Image.Image]:
     """Yield the pictures that can be decoded and write their places into `kept`."""
     for start in range(0, len(examples.rows), _READ_SIZE):
         rows = examples.rows[start : start + _READ_SIZE]
         for place, data in enumerate(pictures.pictures(rows), start):
             try:
-                picture = decode_picture(data)
+                picture = decode_picture(data, at_least=at_least)
             except PictureError:
                 continue
             kept.append(place)

@@ -41,8 +41,9 @@ def figures_of_vectors(
 ) -> dict[str, Float[np.ndarray, " queries"]]:
     """Return each figure for each query by dot product; memory holds one block of scores at a time."""
     size = block_size or max(1, _BLOCK_BYTES // (8 * max(1, len(items))))
+    by_id = _by_id(item_ids)
     blocks = [
-        figures_of_scores(queries[rows] @ items.T, relevant[rows], item_ids, depth=depth)
+        _figures_of_block(queries[rows] @ items.T, relevant[rows], item_ids, by_id, depth)
         for rows in _slices(len(queries), size)
     ]
     return {name: np.concatenate([block[name] for block in blocks]) for name in MEASURES}
@@ -56,11 +57,17 @@ def figures_of_scores(
     `relevant[q]` holds the distinct columns that answer query `q`, at least one; `R@k` is 1 where one of them is
     among the first `k`. Scores are compared as float32 and must be finite; ids must be distinct.
     """
+    return _figures_of_block(scores, relevant, item_ids, _by_id(item_ids), depth)
+
+
+def _figures_of_block(
+    scores: ScoreBlock, relevant: Sequence[Items], item_ids: Sequence[str], by_id: Items, depth: int
+) -> dict[str, Float[np.ndarray, " queries"]]:
+    """`by_id` holds the columns from the greatest id to the least."""
     if any(not len(columns) for columns in relevant):
         raise ValueError("every query needs a relevant item")
     depth = min(max(depth, _SHORTEST_DEPTH), len(item_ids))
     scores = scores.astype(np.float32)
-    by_id = np.array(sorted(range(len(item_ids)), key=item_ids.__getitem__, reverse=True))
     keys = _sort_keys(scores, by_id)
     order = np.sort(keys, axis=1)
     run: dict[str, dict[str, float]] = {}
@@ -79,6 +86,10 @@ def figures_of_scores(
         if ranks[-1] > depth:
             _add_tail(figures, query, ranks, depth)
     return figures
+
+
+def _by_id(item_ids: Sequence[str]) -> Items:
+    return np.array(sorted(range(len(item_ids)), key=item_ids.__getitem__, reverse=True))
 
 
 def _sort_keys(scores: Float[np.ndarray, "queries items"], by_id: Items) -> Int64[np.ndarray, "queries items"]:

@@ -80,7 +80,7 @@ def classify_pictures(
     paths = _files(places)
     embedder = load_embedder(model)
     skipped: dict[Path, str] = {}
-    vectors = embed_stream(embedder, _read(paths, skipped, report))
+    vectors = embed_stream(embedder, _read(paths, skipped, report, at_least=embedder.image_size))
     read = [path for path in paths if path not in skipped]
     if not read:
         path, reason = next(iter(skipped.items()))
@@ -147,10 +147,12 @@ def _files(places: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(paths))
 
 
-def _read(paths: Sequence[Path], skipped: dict[Path, str], report: Report | None) -> Iterator[Image.Image]:
+def _read(
+    paths: Sequence[Path], skipped: dict[Path, str], report: Report | None, *, at_least: int
+) -> Iterator[Image.Image]:
     for place, path in enumerate(paths, 1):
         try:
-            yield decode_picture(read_bytes(path))
+            yield decode_picture(read_bytes(path), at_least=at_least)
         except PictureError as error:
             skipped[path] = str(error)
         if report:

@@ -95,12 +95,12 @@ def test_blocks_and_whole_agree():
 def test_a_block_of_a_large_gallery_stays_small(monkeypatch):
     widest = 0
 
-    def watched(scores, *rest, **options):
+    def watched(scores, *rest):
         nonlocal widest
         widest = max(widest, scores.size)
         return {name: np.zeros(len(scores)) for name in MEASURES}
 
-    monkeypatch.setattr(ranking, "figures_of_scores", watched)
+    monkeypatch.setattr(ranking, "_figures_of_block", watched)
     queries, items = np.ones((50_000, 1), np.float32), np.ones((10_000, 1), np.float32)
     figures = figures_of_vectors(queries, items, [np.array([0])] * 50_000, [str(i) for i in range(10_000)])
     assert len(figures["MRR"]) == 50_000
