@@ -7,6 +7,7 @@ from pathlib import Path
 
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
+from limner.data.claims import ensure_complete, ensure_plausible
 from limner.data.deep_grey import deep_grey_to_rgb, is_deep_grey
 from limner.data.svg import draw_svg, is_svg
 from limner.errors import PictureError
@@ -128,10 +129,10 @@ def _decode(data: bytes, max_pixels: int, at_least: int | None) -> Image.Image:
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             if image.width * image.height > max_pixels:
-                raise PictureError(
-                    f"has {image.width} x {image.height} pixels, more than {max_pixels:,}; save it smaller"
-                )
+                size = f"{image.width} x {image.height}, at most {max_pixels:,}"
+                raise PictureError(f"has too many pixels ({size}); save it smaller")
             _ensure_supported(image)
+            ensure_plausible(data, image)
             if at_least:
                 _draft(image, at_least)
             image.load()
@@ -172,10 +173,11 @@ def _draft(image: Image.Image, at_least: int) -> None:
 
 
 def _ensure_undamaged(data: bytes, image: Image.Image) -> None:
-    """Check what decoding alone does not: the checksums of a PNG."""
+    """Check what decoding alone does not: the checksums of a PNG, and that all its rows are there."""
     if image.format == "PNG":
         with Image.open(io.BytesIO(data), formats=["PNG"]) as again:
             again.verify()
+    ensure_complete(data, image)
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:
