@@ -205,7 +205,7 @@ class Collection:
             "model": self.manifest.model,
             "fingerprint": self.manifest.fingerprint,
             "embed_dim": self.manifest.embed_dim,
-            "index": "cells" if index is not None else "exact",
+            "index": "approximate" if index is not None else "exact",
             "recall@10": 1.0 if index is None else min(index.recall_on_disk, index.recall_in_memory),
             "recall": None if index is None else to_dict(index),
             "size_bytes": sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file()),

@@ -6,23 +6,32 @@ from contextlib import contextmanager
 
 from limner.errors import UsageError
 
-__all__ = ["check_condition", "named_columns"]
+__all__ = ["checked_condition", "named_columns"]
 
 _QUOTED = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|`[^`]*`")
 _SEVERAL_STATEMENTS = re.compile(r";|--|/\*")
 _UNKNOWN_COLUMN = re.compile(r"No field named (.+?)\. ")
 
 
-def check_condition(where: str) -> None:
-    """Refuse what is not one condition.
+def checked_condition(where: str) -> str:
+    """Return a condition in parentheses, in which the engine cannot take its end for the begin of something else.
 
     Raises:
         UsageError: for an empty text, several statements, or a comment that would hide part of it.
     """
     if not where.strip():
         raise UsageError("--where is empty; write a condition like \"width > 100 AND caption LIKE '%fox%'\"")
-    if _SEVERAL_STATEMENTS.search(_QUOTED.sub("''", where)):
+    plain = _QUOTED.sub("''", where)
+    if _SEVERAL_STATEMENTS.search(plain):
         raise UsageError("--where takes one condition, without ';', '--' and '/*' outside of quotes")
+    depth = 0
+    for sign in plain:
+        depth += (sign == "(") - (sign == ")")
+        if depth < 0:
+            break
+    if depth:
+        raise UsageError("--where takes one condition, and the parentheses of this one do not match")
+    return f"({where})"
 
 
 @contextmanager

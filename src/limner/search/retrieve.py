@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from lance.dataset import VectorIndexReader
 
-from limner.search.filters import check_condition, named_columns
+from limner.search.filters import checked_condition, named_columns
 from limner.search.manifest import IndexFacts
 from limner.search.resident import Resident, train_centroids
 from limner.search.store import Table, as_matrix
@@ -73,7 +73,7 @@ class Retriever:
         """
         self._follow()
         if where is not None:
-            check_condition(where)
+            where = checked_condition(where)
         if not len(self._table):
             return []
         self._searches += 1
@@ -126,8 +126,23 @@ class Retriever:
         return _hits(self._answers.take(pa.array(positions)), scores)
 
     def _on_disk(self, query: np.ndarray, top: int, where: str | None, index: IndexFacts) -> list[Hit]:
-        rows = _nearest(self._table, query, top, index.probes, index.refine, columns=_ANSWERS, where=where)
+        probes = index.probes
+        if where is not None:
+            chosen = int(self._table.dataset.count_rows(filter=where))
+            if chosen <= INDEX_ABOVE:
+                return self._among(query, top, where)
+            probes = probes * len(self._table) // chosen
+        rows = _nearest(self._table, query, top, probes, index.refine, columns=_ANSWERS, where=where)
         return _hits(rows, 1 - rows["_distance"].to_numpy())
+
+    def _among(self, query: np.ndarray, top: int, where: str) -> list[Hit]:
+        """Score the rows that fulfil a condition exactly, without reading any other."""
+        rows = self._table.read([*_ANSWERS, "vector"], where=where)
+        if not len(rows):
+            return []
+        scores = as_matrix(rows["vector"]).astype(np.float32) @ query
+        best = np.lexsort((np.arange(len(scores)), -scores))[:top]
+        return _hits(rows.take(pa.array(best)), scores[best])
 
 
 def index_is_due(table: Table) -> bool:
@@ -143,10 +158,9 @@ def build_index(table: Table) -> None:
     """Build the approximate index: about as many cells as a cell has rows, one bit a dimension, refined by float16."""
     vectors, _ = table.read_vectors()
     centroids = train_centroids(vectors, max(round(len(vectors) ** 0.5), 1))
-    del vectors
     table.dataset = table.dataset.create_index(
         "vector",
-        "IVF_RQ",
+        "IVF_RQ" if vectors.shape[1] % 8 == 0 else "IVF_FLAT",
         name=_INDEX,
         metric="dot",
         num_partitions=len(centroids),

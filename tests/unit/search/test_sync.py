@@ -1,15 +1,16 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
+from tests.photos import CountingEmbedder, collect, paint, paint_some
+from tests.shapes import shape_records
 
 from limner.data.picture_set import PictureSet
 from limner.errors import CollectionError, DataError
 from limner.search.collection import Collection
 from limner.search.manifest import read_manifest
-from tests.photos import CountingEmbedder, collect, paint, paint_some
-from tests.shapes import shape_records
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def indexed(photos, tmp_path):
 
 
 def names(collection, **search):
-    return [os.path.basename(hit.path) for hit in collection.search("red", **search)]
+    return [Path(hit.path).name for hit in collection.search("red", **search)]
 
 
 def test_a_second_sync_embeds_nothing(indexed):

@@ -1,0 +1,244 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+from tests.colours import write_tiny_model
+from tests.photos import paint, paint_some
+
+from limner.cli.console import run
+from limner.cli.main import app
+from limner.search.collection import Collection
+from limner.services.indexing import index_pictures
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_tiny_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+def limner(capsys):
+    """Run the command line; return its exit status, standard output and standard error."""
+
+    def call(*words):
+        status = run(lambda: app([str(word) for word in words], standalone_mode=False))
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    for colour in ("red", "green", "blue"):
+        paint(folder / f"{colour}.png", colour)
+    (folder / "red.txt").write_text("a red square")
+    return folder
+
+
+@pytest.fixture
+def collection(limner, photos, model, tmp_path):
+    status, out, _ = limner("index", photos, "--to", tmp_path / "collection", "--model", model)
+    assert status == 0
+    assert "3 pictures (3 added)" in out
+    return tmp_path / "collection"
+
+
+def one_error(err: str) -> str:
+    lines = [line for line in err.splitlines() if not line.startswith("saved ")]
+    assert len(lines) == 1 and lines[0].startswith("error: "), err
+    return lines[0]
+
+
+def test_index_again_reports_what_it_did(limner, collection, photos):
+    paint(photos / "black.png", "black")
+    (photos / "red.png").rename(photos / "rose.png")
+    (photos / "bad.png").write_bytes(b"GIF89a")
+    status, out, err = limner("index", "--to", collection, "--json")
+    report = json.loads(out)
+    assert status == 0
+    assert {name: report[name] for name in ("num_pictures", "added", "renamed", "updated", "unchanged")} == {
+        "num_pictures": 4,
+        "added": 1,
+        "renamed": 1,
+        "updated": 0,
+        "unchanged": 2,
+    }
+    assert [skipped["path"] for skipped in report["skipped"]] == [str(photos / "bad.png")]
+    assert "saved 5 of 5 pictures" in err
+
+
+def test_search_prints_one_object(limner, collection, photos):
+    status, out, _ = limner("search", collection, "a red square", "--top", 2, "--json")
+    answer = json.loads(out)
+    assert status == 0
+    assert answer["query"] == "a red square"
+    assert [sorted(hit) for hit in answer["hits"]] == [["caption", "id", "path", "rank", "score"]] * 2
+    assert [hit["rank"] for hit in answer["hits"]] == [1, 2]
+
+
+def test_a_picture_finds_itself_and_a_mixture_its_parts(limner, collection, photos):
+    _, out, _ = limner("search", collection, "--picture", photos / "blue.png", "--json")
+    hits = json.loads(out)["hits"]
+    assert (hits[0]["path"], hits[0]["score"]) == (str(photos / "blue.png"), pytest.approx(1, abs=2e-3))
+    words = ("2:red", "--plus", f"0.5:@{photos / 'red.png'}", "--minus", f"@{photos / 'blue.png'}")
+    status, out, _ = limner("search", collection, *words, "--json")
+    answer = json.loads(out)
+    assert status == 0
+    assert answer["query"] == f"2:red + 0.5:@{photos / 'red.png'} - @{photos / 'blue.png'}"
+    assert len(answer["hits"]) == 3
+
+
+def test_people_see_a_table_with_short_paths(limner, collection, photos, monkeypatch):
+    monkeypatch.chdir(photos)
+    status, out, _ = limner("search", collection, "red", "--where", "caption LIKE '%red%'")
+    assert status == 0
+    assert "red.png" in out and "a red square" in out
+    assert str(photos) not in out
+    status, out, err = limner("search", collection, "red", "--where", "width > 9000")
+    assert (status, out, err) == (0, "", "no picture fulfils the condition\n")
+
+
+def test_a_sheet_shows_the_hits_even_when_one_is_gone(limner, collection, photos, tmp_path):
+    (photos / "green.png").unlink()
+    status, _, _ = limner("search", collection, "red", "--sheet", tmp_path / "sheet.png")
+    assert status == 0
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert {(255, 0, 0), (0, 0, 255)} <= {colour for _, colour in sheet.convert("RGB").getcolors(1 << 20)}
+
+
+def test_a_file_of_queries_is_answered_line_by_line(limner, collection, photos, tmp_path):
+    lines = [
+        "red fox",
+        json.dumps({"text": "red", "top": 1}),
+        json.dumps({"picture": str(photos / "red.png"), "minus": ["blue"], "where": "caption IS NOT NULL"}),
+        "синий квадрат",
+    ]
+    (tmp_path / "queries.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    status, out, _ = limner("search", collection, "--queries", tmp_path / "queries.txt")
+    answers = [json.loads(line) for line in out.splitlines()]
+    assert status == 0
+    assert [len(answer["hits"]) for answer in answers] == [3, 1, 1, 3]
+    assert answers[3]["query"] == "синий квадрат"
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        ("red\n\nblue\n", "line 2"),
+        ("  \n", "no query"),
+        ('{"text": "red"', "JSON"),
+        ('{"words": "red"}', "unknown key 'words'"),
+        ('{"text": 3}', "'text' takes"),
+        ('{"minus": ["red"]}', "count for it"),
+    ],
+)
+def test_a_file_with_a_bad_query_is_refused_as_a_whole(limner, collection, tmp_path, lines, reason):
+    (tmp_path / "queries.txt").write_text(lines)
+    status, out, err = limner("search", collection, "--queries", tmp_path / "queries.txt")
+    assert (status, out) == (2, "")
+    assert reason in one_error(err)
+
+
+def test_info_tells_people_and_programs(limner, collection, photos, model):
+    (photos / "bad.png").write_bytes(b"bad")
+    limner("index", "--to", collection)
+    status, out, _ = limner("info", collection)
+    assert status == 0
+    assert "exact (recall@10 1.000)" in out and "bad.png" in out
+    facts = json.loads(limner("info", collection, "--json")[1])
+    assert (facts["num_pictures"], facts["model"], facts["recall@10"]) == (3, str(model), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "reason"),
+    [
+        (["search", "{c}", "   "], 2, "empty"),
+        (["search", "{c}"], 2, "needs words or a picture"),
+        (["search", "{c}", "red", "--where", "colour = 1"], 2, "known columns: caption"),
+        (["search", "{c}", "red", "--picture", "{t}/none.png"], 1, "does not exist"),
+        (["search", "{t}", "red"], 1, "not a collection"),
+        (["search", "{t}/none", "red"], 1, "does not exist"),
+        (["search", "{c}", "red", "--queries", "x"], 2, "stands alone"),
+        (["search", "{c}", "red", "--sheet", "{t}/sheet.txt"], 2, "--sheet"),
+        (["search", "{c}", "red", "--model", "{m2}"], 1, "other weights"),
+        (["index", "{t}/photos", "--to", "{c}", "--model", "{m2}"], 1, "--reindex"),
+        (["index", "{t}/photos", "--to", "{c}", "--model", "{t}/photos"], 1, "not a model"),
+        (["index", "{t}/none", "--to", "{c}"], 1, "no file or folder"),
+        (["index", "{t}/empty", "--to", "{t}/new"], 1, "no pictures in"),
+        (["index", "{t}/bad", "--to", "{t}/new", "--model", "{m}"], 1, "none of the 1 pictures can be read"),
+        (["index", "{t}/photos", "--to", "{t}/photos", "--model", "{m}"], 1, "not empty"),
+        (["index", "--to", "{t}/new"], 1, "name the pictures"),
+        (["index", "{t}/photos", "--to", "{t}/new", "--model", "{m}", "--metadata", "{t}/none.csv"], 1, "none.csv"),
+        (["info", "{t}"], 1, "not a collection"),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_one_sentence(
+    limner, collection, photos, model, tmp_path, words, status, reason
+):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "a.png").write_bytes(b"not a picture")
+    other = write_tiny_model(tmp_path / "other")
+    config = other / "tokenizer.json"
+    config.write_text(config.read_text() + "\n")
+    names = {"c": collection, "t": tmp_path, "m": model, "m2": other}
+    found, out, err = limner(*(word.format(**names) for word in words))
+    assert (found, out) == (status, "")
+    assert reason in one_error(err)
+    assert not (tmp_path / "new").exists()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_model_whose_weights_changed_is_told(limner, collection, model, tmp_path):
+    facts = json.loads((collection / "collection.json").read_text())
+    moved = write_tiny_model(tmp_path / "moved")
+    (collection / "collection.json").write_text(json.dumps({**facts, "model": str(moved)}))
+    assert limner("search", collection, "red", "--json")[0] == 0
+    (moved / "tokenizer.json").write_text((moved / "tokenizer.json").read_text() + " ")
+    status, _, err = limner("search", collection, "red")
+    assert status == 1 and "--reindex" in one_error(err)
+    status, out, _ = limner("index", "--to", collection, "--reindex", "--json")
+    assert (status, json.loads(out)["added"]) == (0, 3)
+    assert limner("search", collection, "red", "--json")[0] == 0
+
+
+def start(*words, limit: int | None = None) -> subprocess.Popen:
+    """The command in a process of its own; files end at `limit` blocks of 1 KiB, as on a full disk."""
+    command = [sys.executable, "-m", "limner.cli", *map(str, words)]
+    if limit is not None:
+        command = ["bash", "-c", f'ulimit -f {limit}; exec "$@"', "limner", *command]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_a_full_disk_is_told_and_nothing_saved_is_lost(model, tmp_path):
+    paint_some(tmp_path / "photos", 130)
+    to = tmp_path / "collection"
+    with start("index", tmp_path / "photos", "--to", to, "--model", model, limit=6) as process:
+        out, err = process.communicate(timeout=120)
+    assert (process.returncode, out) == (1, "")
+    assert "the disk is full" in one_error(err)
+    assert not to.exists() and not list(tmp_path.glob(".*"))
+    assert index_pictures([tmp_path / "photos"], to, model=str(model)).added == 130
+    paint_some(tmp_path / "more", 130)
+    with start("index", tmp_path / "more", "--to", to, limit=6) as process:
+        assert "the disk is full" in one_error(process.communicate(timeout=120)[1])
+    assert len(Collection.open(to).search("red", top=500)) == 130
+
+
+def test_two_at_once_on_one_collection_do_no_harm(model, tmp_path):
+    paint_some(tmp_path / "photos", 200)
+    to = tmp_path / "collection"
+    with (
+        start("index", tmp_path / "photos", "--to", to, "--model", model) as first,
+        start("index", tmp_path / "photos", "--to", to, "--model", model) as second,
+    ):
+        ended = [(process.communicate(timeout=200), process.returncode) for process in (first, second)]
+    assert 0 in [status for _, status in ended]
+    for (_, err), status in ended:
+        assert status == 0 or "another process" in one_error(err) or "already holds" in one_error(err)
+    assert len(Collection.open(to)) == 200
+    assert len(list(to.iterdir())) == 4
