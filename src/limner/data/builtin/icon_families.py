@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from limner.data.builtin.emoji_names import concept_of, has_skin_tone, name_key
+from limner.data.builtin.emoji_names import concept_of, has_skin_tone, unambiguous
 from limner.data.builtin.packages import Package, fetch, read_members
 
-__all__ = ["FAMILIES", "Family", "Icon", "read_icons", "spelled_names"]
+__all__ = ["FAMILIES", "STYLE_TEST_FAMILIES", "TRAINING_FAMILIES", "Family", "Icon", "read_icons", "spelled_names"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,57 +20,84 @@ class Family:
     package: Package
     licence: str
     style_test: bool = False
+    says_code_points: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Icon:
-    """One drawing: its name in the family, its code points where the family says them ("" otherwise), its SVG."""
+    """One drawing: its name in the family, its concept where the family says code points ("" otherwise), its SVG."""
 
     name: str
-    hexcode: str
+    concept: str
     svg: str
-
-    @property
-    def has_skin_tone(self) -> bool:
-        """Whether this is the same person in another skin colour."""
-        return has_skin_tone(self.hexcode) or "skin-tone" in self.name or bool(re.search(r"-tone\d?$", self.name))
+    has_skin_tone: bool
 
 
-def _family(name: str, version: str, sha256: str, licence: str, *, style_test: bool = False) -> Family:
+def _family(
+    name: str, version: str, sha256: str, licence: str, *, style_test: bool = False, says_code_points: bool = False
+) -> Family:
     package = Package(client="npm", name=f"@iconify-json/{name}", version=version, sha256=sha256)
-    return Family(package=package, licence=licence, style_test=style_test)
+    return Family(package=package, licence=licence, style_test=style_test, says_code_points=says_code_points)
 
 
 FAMILIES: dict[str, Family] = {
     "noto": _family(
-        "noto", "1.2.9", "3e918d88fc945c0bb3d468dbace6f88caef67f01c9f0e7bcae0915a042e8f1ad", "Apache-2.0"
+        "noto",
+        "1.2.9",
+        "3e918d88fc945c0bb3d468dbace6f88caef67f01c9f0e7bcae0915a042e8f1ad",
+        "Apache-2.0",
+        says_code_points=True,
     ),
     "noto-v1": _family(
-        "noto-v1", "1.2.5", "2bf62c26c2c2884aa99e90aec942cdaee17a5921f05690694f4978ad4b017c37", "Apache-2.0"
+        "noto-v1",
+        "1.2.5",
+        "2bf62c26c2c2884aa99e90aec942cdaee17a5921f05690694f4978ad4b017c37",
+        "Apache-2.0",
     ),
     "twemoji": _family(
-        "twemoji", "1.2.5", "19046dff7d8707ce96212ec86468b36ac5f8e60409629dd13f809265c6d0ebb7", "CC-BY-4.0"
+        "twemoji",
+        "1.2.5",
+        "19046dff7d8707ce96212ec86468b36ac5f8e60409629dd13f809265c6d0ebb7",
+        "CC-BY-4.0",
+        says_code_points=True,
     ),
     "fluent-emoji-flat": _family(
-        "fluent-emoji-flat", "1.2.6", "7d064769dee690815f823bc5bcc511d957198caf9f5edd8dd9c1aa48a6aeb175", "MIT"
+        "fluent-emoji-flat",
+        "1.2.6",
+        "7d064769dee690815f823bc5bcc511d957198caf9f5edd8dd9c1aa48a6aeb175",
+        "MIT",
+        says_code_points=True,
     ),
     "fluent-emoji": _family(
-        "fluent-emoji", "1.2.7", "8044210dbf11e016d4de85f15d01a243423bd832457e7e2491df1b751c0e272b", "MIT"
+        "fluent-emoji",
+        "1.2.7",
+        "8044210dbf11e016d4de85f15d01a243423bd832457e7e2491df1b751c0e272b",
+        "MIT",
     ),
     "fluent-emoji-high-contrast": _family(
         "fluent-emoji-high-contrast",
         "1.2.6",
         "0b92d48c90d2200bd499e3cdd09a127ca6a8c8ddefd34c35eb5a1e4994012ae0",
         "MIT",
+        says_code_points=True,
     ),
     "emojione": _family(
-        "emojione", "1.2.3", "26a14f44284407e8bcde91799388dca2bfd91dbcd55a97f425524a1c5b73610e", "CC-BY-4.0"
+        "emojione",
+        "1.2.3",
+        "26a14f44284407e8bcde91799388dca2bfd91dbcd55a97f425524a1c5b73610e",
+        "CC-BY-4.0",
     ),
     "emojione-monotone": _family(
-        "emojione-monotone", "1.2.1", "40b90004bafb406b59266155ef9b7e1dd67bf2947fc8db8d07388776f4d0d04e", "CC-BY-4.0"
+        "emojione-monotone",
+        "1.2.1",
+        "40b90004bafb406b59266155ef9b7e1dd67bf2947fc8db8d07388776f4d0d04e",
+        "CC-BY-4.0",
     ),
     "fxemoji": _family(
-        "fxemoji", "1.2.2", "f3e72b3c59d05e1db03b7e308d55c0d05bd7ba3f625a90da1b79313c12858eef", "Apache-2.0"
+        "fxemoji",
+        "1.2.2",
+        "f3e72b3c59d05e1db03b7e308d55c0d05bd7ba3f625a90da1b79313c12858eef",
+        "Apache-2.0",
     ),
     "openmoji": _family(
         "openmoji",
@@ -78,6 +105,7 @@ FAMILIES: dict[str, Family] = {
         "03181e2c156cab35cf4a62f1f7886bd971d59212e75ac3f189d5a4cae3930fc5",
         "CC-BY-SA-4.0",
         style_test=True,
+        says_code_points=True,
     ),
     "emojione-v1": _family(
         "emojione-v1",
@@ -89,46 +117,49 @@ FAMILIES: dict[str, Family] = {
 }
 """Every family, by name."""
 
+STYLE_TEST_FAMILIES = tuple(name for name, family in FAMILIES.items() if family.style_test)
+TRAINING_FAMILIES = tuple(name for name, family in FAMILIES.items() if not family.style_test)
+
 _SVG = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="{box}">{body}</svg>'
+_SKIN_TONE = re.compile(r"(.+)-(?:medium-)?(?:dark|light|medium)")
 
 
 def read_icons(family: Family, cache: Path) -> Iterator[Icon]:
-    """The drawings of a family, without its aliases."""
+    """The drawings of a family, by name, without its aliases and what it has withdrawn."""
     files = _read_json(family, cache)
     table = files["icons.json"]
+    icons: dict[str, dict[str, Any]] = table["icons"]
     hexcodes = {name: hexcode for hexcode, name in files.get("chars.json", {}).items()}
-    for name, icon in sorted(table["icons"].items()):
+    for name, icon in sorted(icons.items()):
         if icon.get("hidden"):
             continue
-        box = (
-            icon.get("left", 0),
-            icon.get("top", 0),
-            icon.get("width", table.get("width", 16)),
-            icon.get("height", table.get("height", 16)),
+        numbers = {"left": 0, "top": 0, "width": table.get("width", 16), "height": table.get("height", 16)}
+        box = " ".join(str(icon.get(key, number)) for key, number in numbers.items())
+        hexcode = hexcodes.get(name, "")
+        toned = _SKIN_TONE.fullmatch(name)
+        yield Icon(
+            name=name,
+            concept=concept_of(hexcode),
+            svg=_SVG.format(box=box, body=icon["body"]),
+            has_skin_tone=has_skin_tone(hexcode) or "skin-tone" in name or (toned is not None and toned[1] in icons),
         )
-        svg = _SVG.format(box=" ".join(str(number) for number in box), body=icon["body"])
-        yield Icon(name=name, hexcode=hexcodes.get(name, ""), svg=svg)
 
 
 def spelled_names(cache: Path) -> dict[str, str]:
-    """Concept of each drawing's name, by `name_key`, as the families that give code points spell them.
-
-    A spelling that two concepts share is left out.
-    """
-    found: dict[str, set[str]] = {}
+    """Concept of each drawing's name and alias, by `name_key`, as the families that say code points spell them."""
+    spellings: list[tuple[str, str]] = []
     for family in FAMILIES.values():
-        files = _read_json(family, cache, names=("chars.json", "icons.json"))
-        named = files.get("chars.json", {})
-        concepts = {name: concept_of(code) for code, name in named.items() if not has_skin_tone(code)}
-        for alias, target in files["icons.json"].get("aliases", {}).items():
-            if target["parent"] in concepts and not set(target) - {"parent"}:
-                concepts.setdefault(alias, concepts[target["parent"]])
-        for name, concept in concepts.items():
-            found.setdefault(name_key(name), set()).add(concept)
-    return {key: next(iter(concepts)) for key, concepts in found.items() if len(concepts) == 1}
+        if not family.says_code_points:
+            continue
+        files = _read_json(family, cache)
+        concepts = {name: concept_of(code) for code, name in files["chars.json"].items() if not has_skin_tone(code)}
+        aliases = files["icons.json"].get("aliases", {})
+        same = {alias: concepts.get(target["parent"], "") for alias, target in aliases.items() if len(target) == 1}
+        spellings += [(name, concept) for name, concept in (same | concepts).items() if concept]
+    return unambiguous(spellings)
 
 
-def _read_json(family: Family, cache: Path, names: tuple[str, ...] = ("chars.json", "icons.json")) -> dict[str, Any]:
-    wanted = {f"package/{name}" for name in names}
+def _read_json(family: Family, cache: Path) -> dict[str, Any]:
+    wanted = {"package/chars.json", "package/icons.json"}
     members = read_members(fetch(family.package, cache), wanted.__contains__)
     return {name.removeprefix("package/"): json.loads(content) for name, content in members}

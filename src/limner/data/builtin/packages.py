@@ -14,7 +14,7 @@ from typing import IO
 
 from limner.errors import DataError
 
-__all__ = ["Limits", "Package", "default_cache", "fetch", "read_members"]
+__all__ = ["CLIENTS", "Limits", "Package", "cache_folder", "fetch", "read_members"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +42,10 @@ class Limits:
     num_members: int = 200_000
 
 
-def default_cache() -> Path:
-    """Folder that keeps downloaded packages: `LIMNER_CACHE`, or `~/.cache/limner/packages`."""
+def cache_folder() -> Path:
+    """Folder that keeps what can be fetched and built again: `LIMNER_CACHE`, or `~/.cache/limner`."""
     chosen = os.environ.get("LIMNER_CACHE", "")
-    return Path(chosen) if chosen else Path.home() / ".cache" / "limner" / "packages"
+    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "limner"
 
 
 def fetch(package: Package, cache: Path) -> Path:
