@@ -18,7 +18,9 @@ __all__ = ["caption_of_name", "read_folder"]
 _FOREIGN_SUFFIXES = frozenset(
     {".avif", ".heic", ".heif", ".ico", ".jp2", ".jxl", ".psd", ".raw", ".cr2", ".nef", ".pdf"}
 )
-_NUMBERING = re.compile(r"[a-z]{0,2}\d+[a-z]?|(?=[a-f]*\d)[0-9a-f]{8,}|copy", re.ASCII | re.IGNORECASE)
+_NUMBERING = re.compile(
+    r"([a-z]{0,2}|img|dsc[fn]?|pict?)\d+[a-z]?|(?=[a-f]*\d)[0-9a-f]{8,}|copy", re.ASCII | re.IGNORECASE
+)
 # What cameras and programs call numbered pictures says nothing about them.
 _CAMERA_WORDS = frozenset(
     ("img", "dsc", "dscf", "dscn", "pic", "pict", "picture", "image", "photo", "screenshot", "scan", "file")
@@ -90,7 +92,7 @@ def _folders(root: Path, unreadable: list[OSError]) -> Iterator[_Folder]:
         for name in sorted(names):
             stem, dot, suffix = name.rpartition(".")
             suffix = (dot + suffix).lower()
-            if not stem:
+            if not stem or name.startswith("."):
                 continue
             if suffix in PICTURE_SUFFIXES:
                 found.pictures.append(name)

@@ -23,9 +23,13 @@ Parts = dict[str, bytes]
 def read_tar(path: Path, options: SourceOptions) -> Items:
     """Yield the pictures of one shard, sample by sample; `cls` and `json` beside captions in `txt` are understood."""
     try:
-        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r|") as tar:
+        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
             for key, parts in _samples(tar):
                 yield from _items(f"{path.stem}/{clean(key)}", parts, options)
+            # tarfile takes a damaged header for the end, where there should be zeros or nothing.
+            file.seek(tar.offset)
+            if any(file.read(tarfile.BLOCKSIZE)):
+                raise tarfile.ReadError(f"no header at byte {tar.offset}")
     except (tarfile.TarError, OSError, EOFError, ValueError, OverflowError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
@@ -36,7 +40,9 @@ def _samples(tar: tarfile.TarFile) -> Iterator[tuple[str, Parts | str]]:
     """Yield each key with the contents by extension, or with the reason why the sample is left out."""
     current, reason = "", ""
     parts: Parts = {}
-    for member in tar:
+    while member := tar.next():
+        # Kept members would fill the memory; nothing looks them up.
+        tar.members.clear()  # type: ignore[attr-defined]
         if not member.isfile():
             continue
         folder, slash, base = member.name.rpartition("/")
