@@ -17,6 +17,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from limner.data.picture_set import PictureSet
 from limner.evaluation.intervals import Estimate
 from limner.search.embedder import Embedder, load_embedder
 from limner.services.evaluating import judge_protocol
@@ -45,7 +46,7 @@ _PEERS = {
         "text_cfg": _TEXT,
     },
 }
-_TRIAL_STEPS = (30, 90)
+_TRIAL_STEPS = (20, 60)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +69,7 @@ def main() -> None:
     parser.add_argument("--peer-rate", type=float, action="append", help="open_clip's learning rate; default: 1e-3")
     parser.add_argument("--batch-size", type=int, default=192)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--test", type=Path, help="the set that the protocols are of; default: the first of --data")
     parser.add_argument("--protocol", action="append", help="default: U and S")
     parser.add_argument("--work", type=Path, default=Path("benchmarks/work/retrieval"))
     parser.add_argument("--venv", type=Path, default=Path("benchmarks/work/peer-venv"))
@@ -122,7 +124,7 @@ class Limner:
     def train(self, pace: tuple[float, float], seconds: float) -> Row:
         """Train for a time at a known pace, and judge."""
         num_steps = max(1, int((seconds - pace[0]) / pace[1]))
-        measured = self.run(num_steps, "whole", validate_every=max(200, num_steps // 8))
+        measured = self.run(num_steps, "whole", validate_every=max(200, num_steps // 4))
         embedder = load_embedder(self._folder("whole"))
         return Row(
             name=self.name,
@@ -216,8 +218,9 @@ def _pace(runners: list[Limner | Peer]) -> dict[str, tuple[float, float]]:
 
 
 def _judge(embedder: Embedder, options: argparse.Namespace) -> dict[str, dict[str, Estimate]]:
+    pictures = PictureSet.open(options.test or options.data[0])
     return {
-        protocol: judge_protocol(embedder, options.data, protocol).retrieval.text_to_picture
+        protocol: judge_protocol(embedder, pictures, protocol).retrieval.text_to_picture
         for protocol in options.protocol or ["U", "S"]
     }
 

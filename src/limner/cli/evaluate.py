@@ -22,7 +22,12 @@ def evaluate(
     language: Annotated[
         str | None, typer.Option(help="Use the captions in this language, as in ru; English by default.")
     ] = None,
-    protocol: Annotated[str | None, typer.Option(help="A named selection of the built-in sets: U, S or C.")] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            help="A test of the built-in sets: U (unseen concepts), S (unseen style), C (clip art); V-U, V-C."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Print R@k, MRR, mAP and nDCG of text to picture and picture to text, with 95 % intervals.

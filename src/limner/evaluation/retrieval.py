@@ -33,15 +33,22 @@ def judge_retrieval(embedder: Embedder, examples: Examples, picture_vectors: Vec
     """
     text_vectors = _embed_texts(embedder, examples.captions)
     concepts = np.unique(examples.concepts, return_inverse=True)[1]
-    to_picture = figures_of_vectors(text_vectors, picture_vectors, relevant_pictures(examples), examples.ids)
-    answers = relevant_captions(examples)
-    asked = np.array([place for place, captions in enumerate(answers) if len(captions)])
+    text_concepts = concepts[list(examples.owners)]
+    # Equal captions of one concept ask the same: searched for once, counted as often as they are written.
+    asked = [f"{concept} {text}" for concept, text in zip(text_concepts, examples.captions, strict=True)]
+    _, once, counted = np.unique(asked, return_index=True, return_inverse=True)
+    pictures = relevant_pictures(examples)
+    to_picture = figures_of_vectors(
+        text_vectors[once], picture_vectors, [pictures[text] for text in once], examples.ids
+    )
+    captions = relevant_captions(examples)
+    asking = np.array([place for place, relevant in enumerate(captions) if len(relevant)])
     to_text = figures_of_vectors(
-        picture_vectors[asked], text_vectors, [answers[place] for place in asked], examples.caption_ids
+        picture_vectors[asking], text_vectors, [captions[place] for place in asking], examples.caption_ids
     )
     return RetrievalFigures(
-        text_to_picture=_estimates(to_picture, concepts[list(examples.owners)]),
-        picture_to_text=_estimates(to_text, concepts[asked]),
+        text_to_picture=_estimates({name: values[counted] for name, values in to_picture.items()}, text_concepts),
+        picture_to_text=_estimates(to_text, concepts[asking]),
     )
 
 

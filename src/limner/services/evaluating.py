@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from limner.data.builtin.protocols import COLUMNS, PROTOCOLS
 from limner.data.picture_set import PictureSet
-from limner.errors import UsageError
+from limner.errors import DataError, UsageError
 from limner.evaluation.classification import judge_zero_shot, name_classes
 from limner.evaluation.examples import Examples, embed_pictures, gather_examples
 from limner.evaluation.intervals import Estimate
 from limner.evaluation.retrieval import RetrievalFigures, judge_retrieval
 from limner.search.embedder import Embedder, load_embedder
 
-__all__ = ["SPLITS", "Evaluation", "evaluate_model"]
+__all__ = ["SPLITS", "Evaluation", "evaluate_model", "judge", "judge_protocol"]
 
 SPLITS = ("test", "validation", "train", "all")
 
@@ -82,13 +83,41 @@ def evaluate_model(
     """
     if split is not None and split not in SPLITS:
         raise UsageError(f"unknown split '{split}'; known: {', '.join(SPLITS)}")
+    if protocol is not None and protocol not in PROTOCOLS:
+        raise UsageError(f"unknown protocol '{protocol}'; known: {', '.join(PROTOCOLS)}")
+    if protocol is not None and split is not None:
+        raise UsageError(f"the protocol {protocol} chooses its pictures itself; leave out --split")
     pictures = PictureSet.open(picture_set)
     embedder = load_embedder(model)
     if protocol is not None:
-        raise NotImplementedError
+        return judge_protocol(embedder, pictures, protocol, language=language, report=report)
     split = split or ("test" if "test" in _splits(pictures) else "all")
     examples = gather_examples(pictures, splits=() if split == "all" else (split,), language=language)
     return judge(embedder, pictures, examples, split=split, report=report)
+
+
+def judge_protocol(
+    embedder: Embedder,
+    pictures: PictureSet,
+    protocol: str,
+    *,
+    language: str | None = None,
+    report: Report | None = None,
+) -> Evaluation:
+    """Return what a loaded model reaches on the pictures that a protocol chooses of a built-in set.
+
+    Raises:
+        DataError: if the protocol finds none of its pictures in the set.
+    """
+    chosen = PROTOCOLS[protocol]
+    rows = chosen.rows(pictures.rows(COLUMNS))
+    if not rows:
+        raise DataError(
+            f"the protocol {protocol} ({chosen.what}) finds no pictures in {pictures.path}; "
+            f"make its set with `limner data get {chosen.set_name}`"
+        )
+    examples = gather_examples(pictures, rows=rows, language=language)
+    return judge(embedder, pictures, examples, split=f"protocol {protocol}", report=report)
 
 
 def judge(
