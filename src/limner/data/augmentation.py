@@ -39,13 +39,14 @@ class AugmentationConfig:
     ground_rate: float = 0.2
     invert_rate: float = 0.0
     outline_rate: float = 0.0
+    ink_rate: float = 0.0
     erase_rate: float = 0.1
 
 
 def augment(images: Images, seeds: Sequence[tuple[int, ...]], config: AugmentationConfig) -> Images:
     """Return changed copies of pictures in [0, 1]; row i depends only on its pixels and `seeds[i]`."""
     draws = np.stack([np.random.Generator(np.random.Philox(_key(seed))).random(24, dtype=np.float32) for seed in seeds])
-    images = _outline(images, torch.from_numpy(draws[:, 20] < config.outline_rate))
+    images = _outline(images, draws[:, 20], config)
     images = _move(images, draws[:, :7], config)
     images = _recolour(images, draws[:, 7:12], config)
     images = _ground(images, draws[:, 12:16], config)
@@ -111,8 +112,10 @@ def _ground(images: Images, draws: Float32[np.ndarray, "batch 4"], config: Augme
     return torch.where(chosen, images * (1 - whiteness) + colour * whiteness, images)
 
 
-def _outline(images: Images, chosen: Tensor) -> Images:
-    """Draw some pictures by their edges alone: black lines on white."""
+def _outline(images: Images, draws: Float32[np.ndarray, " batch"], config: AugmentationConfig) -> Images:
+    """Draw some pictures by their edges alone, black on white, and some with their edges inked over the colours."""
+    alone = torch.from_numpy(draws < config.outline_rate)
+    chosen = torch.from_numpy(draws < config.outline_rate + config.ink_rate)
     if not bool(chosen.any()):
         return images
     grey = torch.einsum("c,bchw->bhw", torch.tensor(_LUMA), images[chosen]).unsqueeze(1)
@@ -120,7 +123,7 @@ def _outline(images: Images, chosen: Tensor) -> Images:
     low = -functional.max_pool2d(-grey, 3, stride=1, padding=1)
     lines = (1 - ((high - low) * 2.5).clamp(0, 1)).expand(-1, 3, -1, -1)
     changed = images.clone()
-    changed[chosen] = lines
+    changed[chosen] = torch.where(rearrange(alone[chosen], "b -> b 1 1 1"), lines, lines * images[chosen])
     return changed
 
 

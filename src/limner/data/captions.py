@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from limner.data.picture_set import PictureSet
 
-__all__ = ["CaptionChoice", "Captions"]
+__all__ = ["CaptionChoice", "Captions", "DrawnText"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,14 @@ class CaptionChoice:
     most_tags: int = 3
     template_rate: float = 0.0
     templates: tuple[str, ...] = ("a picture of {}", "a drawing of {}", "{}, clip art", "an icon of {}")
+
+
+class DrawnText(NamedTuple):
+    """A text for one step, the same without its template, and a number that equal plain texts share."""
+
+    text: str
+    plain: str
+    number: int
 
 
 class Captions:
@@ -61,12 +69,12 @@ class Captions:
         found: list[str] = []
         for texts, tags in zip(self._texts, self._tags, strict=True):
             for language in {**texts, **tags}:
-                repeats = max(round(4 * self._weight(language)), 0)
+                repeats = max(round(4 * self.weight(language)), 0)
                 found += (texts.get(language, []) + tags.get(language, [])) * repeats
         return found
 
-    def draw(self, item: int, seed: tuple[int, int]) -> tuple[str, int]:
-        """Return a text of an item and the number that equal texts share; the same seed gives the same text."""
+    def draw(self, item: int, seed: tuple[int, int]) -> DrawnText:
+        """Return a text of an item; the same seed gives the same text."""
         generator = np.random.Generator(np.random.Philox(key=[seed[0] + (1 << 32), seed[1]]))
         texts, tags = self._texts[item], self._tags[item]
         language = self._draw_language(sorted(texts), generator)
@@ -76,15 +84,30 @@ class Captions:
         else:
             text = texts[language][int(generator.integers(len(texts[language])))]
         number = self._numbers.setdefault(text.casefold(), len(self._numbers))
+        shown = text
         if generator.random() < self.choice.template_rate:
-            text = self.choice.templates[int(generator.integers(len(self.choice.templates)))].replace("{}", text)
-        return text, number
+            shown = self.choice.templates[int(generator.integers(len(self.choice.templates)))].replace("{}", text)
+        return DrawnText(text=shown, plain=text, number=number)
 
-    def _weight(self, language: str) -> float:
+    def texts(self, item: int, language: str, *, tags: bool = False) -> list[str]:
+        """Return an item's captions, or its tags, in a language."""
+        return (self._tags if tags else self._texts)[item].get(language, [])
+
+    def every_text(self, item: int) -> list[str]:
+        """Return an item's captions in all languages, then its tags."""
+        parts = (self._texts[item], self._tags[item])
+        return [text for part in parts for language in sorted(part) for text in part[language]]
+
+    def languages(self, item: int) -> list[str]:
+        """Return the languages of an item's captions."""
+        return sorted(self._texts[item])
+
+    def weight(self, language: str) -> float:
+        """Return how often a language is drawn, relative to others."""
         return self.choice.languages.get(language, self.choice.languages.get("*", 0.0))
 
     def _draw_language(self, languages: list[str], generator: np.random.Generator) -> str:
-        weights = np.array([self._weight(language) for language in languages])
+        weights = np.array([self.weight(language) for language in languages])
         if not weights.sum():
             return languages[int(generator.integers(len(languages)))]
         return languages[int(generator.choice(len(languages), p=weights / weights.sum()))]

@@ -10,8 +10,9 @@ import torch
 from jaxtyping import UInt8
 
 from limner.data.augmentation import AugmentationConfig, augment
-from limner.data.captions import CaptionChoice, Captions
+from limner.data.captions import CaptionChoice, Captions, DrawnText
 from limner.data.decoding import decode_picture, square
+from limner.data.lessons import Lessons
 from limner.data.picture_set import PictureSet
 from limner.data.tokenizer import Tokenizer
 from limner.errors import DataError, PictureError
@@ -24,10 +25,11 @@ Pixels = UInt8[np.ndarray, "size size 3"]
 
 @dataclass(frozen=True, kw_only=True)
 class LoaderConfig:
-    """Batch size over all processes, seed, threads that read ahead, and decoded pictures kept in memory."""
+    """Batch and lessons over all processes, seed, threads that read ahead, and decoded pictures kept in memory."""
 
     batch_size: int = 256
     seed: int = 0
+    num_lessons: int = 512
     num_threads: int = 2
     num_ahead: int = 4
     cache_bytes: int = 2 << 30
@@ -56,10 +58,12 @@ class CaptionedLoader:
         text_length: int,
         rank: int = 0,
         num_ranks: int = 1,
+        lessons: Lessons | None = None,
     ) -> None:
         self.sets, self.config, self.tokenizer = list(sets), config, tokenizer
         self.image_size, self.text_length = image_size, text_length
         self.rank, self.num_ranks = rank, num_ranks
+        self.lessons = lessons
         self.captions = Captions(sets, rows, config.captions)
         self.num_truncated = 0
         self.num_broken = 0
@@ -95,22 +99,46 @@ class CaptionedLoader:
         first = number * self.config.batch_size + self.rank * size
         elements = range(first, first + size)
         items = [self._item(element) for element in elements]
-        texts, text_numbers = zip(
-            *(self.captions.draw(item, (self.config.seed, k)) for k, item in zip(elements, items, strict=True)),
-            strict=True,
-        )
+        drawn = [self.captions.draw(item, (self.config.seed, k)) for k, item in zip(elements, items, strict=True)]
         pixels = np.stack([self._pixels(item) for item in items])
         images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
         seeds = [(self.config.seed, element) for element in elements]
-        tokens, num_truncated = self.tokenizer.encode(texts, self.text_length, seeds=seeds)
-        with self._lock:
-            self.num_truncated += num_truncated
+        tokens = self._tokens([each.text for each in drawn], seeds)
         return CaptionedBatch(
             images=augment(images, seeds, self.config.augmentation),
             tokens=tokens,
             concepts=torch.tensor([self.captions.concepts[item] for item in items]),
-            texts=torch.tensor(text_numbers),
+            texts=torch.tensor([each.number for each in drawn]),
+            **self._taught(items, drawn, number),
         )
+
+    def _tokens(self, texts: Sequence[str], seeds: Sequence[Sequence[int]]) -> torch.Tensor:
+        tokens, num_truncated = self.tokenizer.encode(texts, self.text_length, seeds=seeds)
+        with self._lock:
+            self.num_truncated += num_truncated
+        return tokens
+
+    def _taught(self, items: Sequence[int], drawn: Sequence[DrawnText], number: int) -> dict[str, torch.Tensor]:
+        """Return what the teacher says of the drawn texts, and a batch's share of lessons."""
+        if self.lessons is None:
+            return {}
+        meanings = [
+            each.plain if each.plain in self.lessons else self._meaning(item)
+            for item, each in zip(items, drawn, strict=True)
+        ]
+        seed = (self.config.seed, number, self.rank)
+        texts, vectors = self.lessons.draw(self.config.num_lessons // self.num_ranks, seed)
+        seeds = [(*seed, place) for place in range(len(texts))]
+        return {
+            "teacher": torch.from_numpy(self.lessons.vectors(meanings)),
+            "lesson_tokens": self._tokens(texts, seeds),
+            "lesson_teacher": torch.from_numpy(vectors),
+        }
+
+    def _meaning(self, item: int) -> str:
+        """Return the first caption of an item that the teacher knows; lessons hold one of every item."""
+        assert self.lessons is not None
+        return next(text for text in self.captions.every_text(item) if text in self.lessons)
 
     def _item(self, element: int) -> int:
         epoch, place = divmod(element, len(self.captions))

@@ -16,7 +16,7 @@ from limner.models.clip import CLIP
 from limner.objectives.base import Objective, StepOutput
 from limner.types import CaptionedBatch, Embeddings
 
-__all__ = ["CLIPObjective", "CLIPObjectiveConfig"]
+__all__ = ["CLIPObjective", "CLIPObjectiveConfig", "contrast"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,7 @@ class CLIPObjectiveConfig:
     of the whole batch (gradient caching, https://arxiv.org/abs/2101.06983).
     """
 
+    kind: Literal["contrast"] = "contrast"
     loss: Literal["softmax", "sigmoid"] = "softmax"
     chunk_size: int = 0
 
@@ -41,30 +42,35 @@ class CLIPObjective(Objective):
 
     def forward(self, batch: CaptionedBatch, step: int) -> StepOutput:
         """Return the loss of a batch, and its accuracy, scale and how alike the embeddings have become."""
-        images = self._encode(self.model.encode_images, batch.images)
-        texts = self._encode(self.model.encode_texts, batch.tokens)
-        relevance = same_concept_or_text(batch.concepts, batch.texts)
-        scores = dot_product(images, texts) * self.model.scale()
-        if self.config.loss == "sigmoid":
-            loss = sigmoid_pairs(scores + self.model.bias, relevance)
-        else:
-            loss = symmetric_info_nce(scores, relevance)
-        right = relevance.gather(1, scores.argmax(dim=1, keepdim=True))
-        return StepOutput(
-            loss,
-            {
-                "accuracy": right.float().mean().detach(),
-                "scale": self.model.scale().detach(),
-                "image_likeness": _likeness(images.detach()),
-                "text_likeness": _likeness(texts.detach()),
-            },
-        )
+        return contrast(self.model, batch, self.config)[2]
 
-    def _encode(self, encode: Callable[[Tensor], Embeddings], inputs: Tensor) -> Embeddings:
-        if not self.config.chunk_size or len(inputs) <= self.config.chunk_size:
-            return encode(inputs)
-        chunks = inputs.split(self.config.chunk_size)
-        return torch.cat([checkpoint(encode, chunk, use_reentrant=False) for chunk in chunks])
+
+def contrast(
+    model: CLIP, batch: CaptionedBatch, config: CLIPObjectiveConfig
+) -> tuple[Embeddings, Embeddings, StepOutput]:
+    """Return the image and text embeddings of a batch, and the loss of their scores with its metrics."""
+    images = _encode(model.encode_images, batch.images, config.chunk_size)
+    texts = _encode(model.encode_texts, batch.tokens, config.chunk_size)
+    relevance = same_concept_or_text(batch.concepts, batch.texts)
+    scores = dot_product(images, texts) * model.scale()
+    if config.loss == "sigmoid":
+        loss = sigmoid_pairs(scores + model.bias, relevance)
+    else:
+        loss = symmetric_info_nce(scores, relevance)
+    right = relevance.gather(1, scores.argmax(dim=1, keepdim=True))
+    metrics = {
+        "accuracy": right.float().mean().detach(),
+        "scale": model.scale().detach(),
+        "image_likeness": _likeness(images.detach()),
+        "text_likeness": _likeness(texts.detach()),
+    }
+    return images, texts, StepOutput(loss, metrics)
+
+
+def _encode(encode: Callable[[Tensor], Embeddings], inputs: Tensor, chunk_size: int) -> Embeddings:
+    if not chunk_size or len(inputs) <= chunk_size:
+        return encode(inputs)
+    return torch.cat([checkpoint(encode, chunk, use_reentrant=False) for chunk in inputs.split(chunk_size)])
 
 
 def _likeness(embeddings: Embeddings) -> Float[Tensor, ""]:

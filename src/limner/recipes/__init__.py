@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from limner.recipes.base import Run
 from limner.recipes.clip import clip, clip_vit
+from limner.recipes.pictograms import pictograms
 
 __all__ = ["RECIPES"]
 
-RECIPES: dict[str, Callable[[], Run]] = {"clip": clip, "clip-vit": clip_vit}
+RECIPES: dict[str, Callable[[], Run]] = {"clip": clip, "clip-vit": clip_vit, "pictograms": pictograms}

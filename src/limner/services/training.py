@@ -4,23 +4,30 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 
 from limner.config import from_dict, override, to_dict
+from limner.data.captions import Captions
+from limner.data.lessons import Lessons
 from limner.data.loader import CaptionedLoader
 from limner.data.picture_set import PictureSet
 from limner.data.splitting import hold_out
 from limner.data.tokenizer import Tokenizer
-from limner.errors import TrainingError, UsageError
+from limner.errors import DataError, TrainingError, UsageError
+from limner.interop.efficientnet import load_efficientnet_lite0
 from limner.models.checkpoints import load_model, resolve, save_model, write_file
 from limner.models.clip import CLIP
+from limner.nn.inverted_residual import InvertedResidualTrunk
+from limner.objectives.base import Objective
 from limner.objectives.clip import CLIPObjective
+from limner.objectives.taught_clip import TaughtCLIPObjective, TaughtCLIPObjectiveConfig
 from limner.recipes import RECIPES
 from limner.recipes.base import Run
 from limner.search.embedder import Embedder, load_embedder
+from limner.services.teaching import build_lessons
 from limner.services.validation import HeldOut
 from limner.training.logging import RunLog
 from limner.training.loop import Monitor
@@ -84,9 +91,9 @@ def start_run(
     if start:
         tokenizer = start.tokenizer
     else:
-        captions = CaptionedLoader(
-            sets, rows, Tokenizer.train([], run.tokenizer), run.loader, image_size=8, text_length=8
-        ).captions
+        captions = Captions(sets, rows, run.loader.captions)
+        if not len(captions):
+            raise DataError("no picture to train on has a caption; `limner data check` names those without")
         tokenizer = Tokenizer.train(captions.all_texts(), run.tokenizer)
         text = replace(run.model.text, vocab_size=tokenizer.vocab_size)
         run = replace(run, model=replace(run.model, text=text))
@@ -119,6 +126,8 @@ def resume_run(out: Path, *, report: Report, say: Say) -> TrainingReport:
     torch.manual_seed(run.loop.seed)
     model = CLIP(run.model)
     before = None
+    if run.image_start:
+        load_efficientnet_lite0(cast(InvertedResidualTrunk, model.vision))
     if values["initial"]:
         model.load_state_dict(load_model(values["initial"]).state_dict())
         before = held_out.figures(_embedder(model.eval(), tokenizer))
@@ -131,13 +140,14 @@ def resume_run(out: Path, *, report: Report, say: Say) -> TrainingReport:
         run.loader,
         image_size=config.vision.image_size,
         text_length=config.text.length,
+        lessons=_lessons(run, sets, rows, out / "teacher.safetensors", say),
     )
     say(f"training on {len(loader):,} pictures, validating on {len(held_out):,}")
     state = latest_state(out / "checkpoints")
     log = RunLog(out, step=int(state.name.removeprefix("step-")) if state else 0)
     monitor = _monitor(out, run, tokenizer, held_out, log, report=report, say=say)
     final = run_loop(
-        CLIPObjective(model, run.objective),
+        _objective(model, run),
         loader.batches,
         run.loop,
         folder=out / "checkpoints",
@@ -163,6 +173,20 @@ def _open(data: Sequence[Path]) -> tuple[list[PictureSet], list[Any], list[Any]]
     sets = [PictureSet.open(path) for path in data]
     splits = [hold_out(pictures.rows(["id", "group", "split"])) for pictures in sets]
     return sets, [train for train, _ in splits], [held_out for _, held_out in splits]
+
+
+def _lessons(run: Run, sets: list[PictureSet], rows: list[Any], memory: Path, say: Say) -> Lessons | None:
+    if not isinstance(run.objective, TaughtCLIPObjectiveConfig):
+        return None
+    lessons = build_lessons(Captions(sets, rows, run.loader.captions), memory)
+    say(f"{len(lessons):,} lessons from the teacher of words")
+    return lessons
+
+
+def _objective(model: CLIP, run: Run) -> Objective:
+    if isinstance(run.objective, TaughtCLIPObjectiveConfig):
+        return TaughtCLIPObjective(model, run.objective)
+    return CLIPObjective(model, run.objective)
 
 
 def _monitor(

@@ -65,8 +65,8 @@ def train(
         TrainingError: if the loss is not finite; the state before that step is saved first.
     """
     average = WeightAverage(objective.model, config.averaging_decay) if config.averaging_decay else None
-    optimizer = build_optimizer(objective.model, config.optimizer)
-    parts = {"model": objective.model} | ({"average": average.model} if average else {})
+    optimizer = build_optimizer(objective, config.optimizer)
+    parts: dict[str, nn.Module] = {"objective": objective} | ({"average": average.model} if average else {})
     state = latest_state(folder)
     facts: dict[str, Any] = load_state(state, parts=parts, optimizer=optimizer) if state else {"step": 0, "best": None}
     step: int = facts["step"]
@@ -106,7 +106,7 @@ def _update(
 ) -> dict[str, float] | None:
     """Make one step and return its metrics; None, and no change, if loss or gradient is not finite."""
     torch.manual_seed(config.seed * 1_000_003 + step)
-    objective.train()
+    _train_mode(objective)
     factor = warmup_cosine(step, num_steps=config.num_steps, warmup_steps=config.warmup_steps, final=config.final_rate)
     for group in optimizer.param_groups:
         group["lr"] = config.optimizer.learning_rate * group["rate"] * factor
@@ -128,6 +128,15 @@ def _update(
         return None
     optimizer.step()
     return totals | {"gradient_norm": norm, "learning_rate": config.optimizer.learning_rate * factor}
+
+
+def _train_mode(objective: Objective) -> None:
+    """Put all in training mode but what is locked: running statistics of a locked tower stay as they are."""
+    objective.train()
+    for module in objective.modules():
+        own = list(module.parameters(recurse=False))
+        if own and not any(parameter.requires_grad for parameter in own):
+            module.eval()
 
 
 def _validate(model: nn.Module, monitor: Monitor) -> dict[str, float]:

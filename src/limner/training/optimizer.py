@@ -25,19 +25,20 @@ class OptimizerConfig:
     rates: dict[str, float] = field(default_factory=dict)
 
 
-def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
-    """Return the optimiser of a model's unlocked parameters; each group carries its `rate` factor.
+def build_optimizer(objective: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
+    """Return the optimiser of the unlocked parameters of an objective and its model; groups carry their `rate`.
 
     Raises:
         UsageError: if `rates` names a part that the model does not have, or locks all of it.
     """
-    names = [name for name, _ in model.named_parameters()]
+    named = [(name.removeprefix("model."), parameter) for name, parameter in objective.named_parameters()]
+    names = [name for name, _ in named]
     for prefix in config.rates:
         if not any(name.startswith(prefix) for name in names):
             parts = sorted({name.split(".")[0] for name in names})
             raise UsageError(f"optimizer.rates names '{prefix}', which begins no parameter; parts: {', '.join(parts)}")
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
+    for name, parameter in named:
         rate = _rate(name, config.rates)
         parameter.requires_grad_(rate > 0)
         if rate > 0:
