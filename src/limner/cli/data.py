@@ -126,7 +126,7 @@ def check(
 def _table(*columns: str) -> Any:
     from rich.table import Table
 
-    table = Table(show_edge=False)
+    table = Table(show_edge=False, show_header=any(columns))
     for column in columns:
         table.add_column(column, justify="right" if column == "pictures" else "left", overflow="fold")
     return table
@@ -141,13 +141,13 @@ def _print(table: Any) -> None:
 def _listed(counts: dict[str, int]) -> str:
     from rich.markup import escape
 
-    most = [f"{escape(name) or '(unknown)'} {count:,}" for name, count in list(counts.items())[:_MOST_NAMES]]
+    most = [f"{escape(name) or 'not said'} {count:,}" for name, count in list(counts.items())[:_MOST_NAMES]]
     return ", ".join(most) + (f" and {len(counts) - _MOST_NAMES} more" if len(counts) > _MOST_NAMES else "")
 
 
 def _print_import(done: "Import") -> None:
-    table = _table("", "pictures", "")
-    languages = f"{done.num_captions:,} captions: {_listed(done.languages)}"
+    table = _table("", "pictures", "what")
+    languages = f"{done.num_captions:,} captions (language: {_listed(done.languages)})"
     table.add_row("kept", f"{done.num_pictures:,}", languages)
     if done.num_without_captions:
         table.add_row("of these without captions", f"{done.num_without_captions:,}", "")
@@ -164,7 +164,7 @@ def _print_summary(summary: "Summary", found: "Sample") -> None:
 
     table = _table("", "")
     table.add_row("pictures", f"{summary.num_pictures:,} ({summary.bytes / 2**20:,.1f} MiB)")
-    table.add_row("captions", f"{summary.num_captions:,} ({_listed(summary.languages)})")
+    table.add_row("captions", f"{summary.num_captions:,} (language: {_listed(summary.languages)})")
     table.add_row("concepts", f"{summary.num_concepts:,}")
     table.add_row("splits", _listed(summary.splits))
     table.add_row("sources", _listed(summary.sources))

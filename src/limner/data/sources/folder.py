@@ -32,7 +32,7 @@ def read_folder(folder: Path, options: SourceOptions) -> Items:
     """Yield the pictures of a folder and its subfolders in the order of their names.
 
     `a.png` is captioned by `a.txt` (a caption a line), `a.ru.txt` (in another language) and `a.json` (captions, tags
-    and the names of a record); without any side file in the whole folder, by its name: `red_fox-02.png` is "red fox".
+    and the names of a record); without any side file in the whole folder, by its name: `red_fox-02.png` is "red fox". Where the name is a mere number, its subfolder's name stands in.
     Hidden files and linked folders are left out.
     """
     by_name = options.file_names
@@ -76,6 +76,7 @@ class _Folder:
     """The file names of one folder: pictures, pictures of unknown kinds, and texts by the stem they may belong to."""
 
     path: Path
+    is_inner: bool
     pictures: list[str]
     foreign: list[str]
     texts: dict[str, list[tuple[str, str]]]
@@ -88,7 +89,7 @@ class _Folder:
 def _folders(root: Path, unreadable: list[OSError]) -> Iterator[_Folder]:
     for path, subfolders, names in os.walk(root, onerror=unreadable.append):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        found = _Folder(Path(path), [], [], {})
+        found = _Folder(Path(path), Path(path) != root, [], [], {})
         for name in sorted(names):
             stem, dot, suffix = name.rpartition(".")
             suffix = (dot + suffix).lower()
@@ -118,7 +119,7 @@ def _metadata(group: _Folder, name: str, options: SourceOptions, *, by_name: boo
         else:
             metadata.captions += caption_lines(text, language or options.language)
     if by_name and not metadata.captions:
-        words = caption_of_name(name.rpartition(".")[0]) or caption_of_name(group.path.name)
+        words = caption_of_name(name.rpartition(".")[0]) or (group.is_inner and caption_of_name(group.path.name))
         if words:
             metadata.captions.append(Caption(text=words, language=options.language))
     return metadata, notes
