@@ -68,8 +68,8 @@ def thumbnail(image: Image.Image) -> Thumbnail:
 def _draw(drawing: bytes, size: int, trim: bool) -> Raster:
     try:
         image = _trimmed(drawing, size) if trim else square(draw_svg(drawing, size), size)
-    except PictureError as error:
-        return Raster(dropped=f"not drawn: {error}")
+    except PictureError:
+        return Raster(dropped="cannot be drawn")
     small = thumbnail(image)
     if is_blank(small):
         return Raster(dropped="blank")

@@ -1,0 +1,63 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from limner.data.builtin import BUILTIN, build
+from limner.data.builtin.splitting import split_of
+from limner.data.decoding import decode_picture
+from limner.data.picture_set import PictureSet, Record
+from limner.errors import DataError, UsageError
+
+
+def test_a_small_set_is_built_from_the_registry_and_then_reused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIMNER_CACHE", str(tmp_path / "cache"))
+    words = ["data", "get", "pictograms", str(tmp_path / "set"), "--families", "twemoji", "--limit", "40", "--json"]
+    done = subprocess.run([sys.executable, "-m", "limner.cli", *words], capture_output=True, check=True)
+    answer = json.loads(done.stdout)
+    assert (answer["reused"], answer["num_pictures"]) == (False, 40)
+    assert answer["families"][0]["dropped"]["the same in another skin tone"] > 2000
+    again = build("pictograms", tmp_path / "set", families=["twemoji"], limit=40)
+    assert again.to_json() == {**answer, "reused": True}
+    records = list(PictureSet.open(tmp_path / "set").records())
+    assert len({record.concept for record in records}) == 40
+    for record in records:
+        assert record.split == split_of(record.group)
+        assert record.captions[0].language == "en" and {"ru", "ja"} <= {text.language for text in record.captions}
+        assert decode_picture(record.picture).size == (128, 128) == (record.width, record.height)
+    other = build("pictograms", tmp_path / "set", families=["twemoji"], limit=20, size=64)
+    assert (other.reused, other.num_pictures) == (False, 20)
+    assert {record.id for record in PictureSet.open(tmp_path / "set").records()} <= {record.id for record in records}
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("emoji", {}, "there are pictograms, openclipart, fashion-mnist"),
+        ("pictograms", {"families": ["serif"]}, "has no family 'serif'; there are noto"),
+        ("openclipart", {"families": ["noto"]}, "leave out --families"),
+        ("fashion-mnist", {"size": 64}, "leave out --size"),
+        ("pictograms", {"size": 4}, "16 to 1024"),
+        ("pictograms", {"limit": 0}, "at least one"),
+    ],
+)
+def test_wrong_wishes_are_named(tmp_path: Path, name: str, options: dict, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        build(name, tmp_path / "set", **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_set_of_ones_own_is_never_replaced(tmp_path: Path) -> None:
+    PictureSet.write(tmp_path / "mine", [Record(id="a", picture=b"x", source="holiday")])
+    with pytest.raises(DataError, match="another picture set"):
+        build("pictograms", tmp_path / "mine")
+    assert len(PictureSet.open(tmp_path / "mine")) == 1
+
+
+def test_every_package_has_a_recorded_hash() -> None:
+    for builtin in BUILTIN.values():
+        assert all(len(package.sha256) == 64 for package in builtin.packages)
