@@ -13,7 +13,7 @@ from PIL import Image
 from limner.data.picture_set import PictureSet, Record
 from limner.errors import DataError
 
-NUM_PICTURES = 250
+NUM_PICTURES = 150
 
 
 @pytest.fixture(scope="module")

@@ -4,24 +4,15 @@ from collections.abc import Sequence
 
 import numpy as np
 from einops import rearrange, reduce
-from jaxtyping import UInt8
-from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
-from limner.data.decoding import square
+from limner.data.thumbnails import THUMBNAIL_SIZE, Thumbnail
 
-__all__ = ["THUMBNAIL_SIZE", "Thumbnail", "near_duplicates", "thumbnail"]
+__all__ = ["near_duplicates"]
 
-THUMBNAIL_SIZE = 16
-Thumbnail = UInt8[np.ndarray, "16 16 3"]
 _BLOCK = THUMBNAIL_SIZE // 2
-
-
-def thumbnail(image: Image.Image) -> Thumbnail:
-    """Return a picture, squared on white, as 16 x 16 pixels."""
-    return np.asarray(square(image, THUMBNAIL_SIZE))
 
 
 def near_duplicates(thumbnails: Sequence[Thumbnail], *, threshold: float = 0.03) -> list[list[int]]:

@@ -7,9 +7,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from limner.data.decoding import decode_picture, picture_size
-from limner.data.duplicates import Thumbnail, thumbnail
 from limner.data.picture_set import Record
 from limner.data.sources.items import Item, Items, Note, Rejected
+from limner.data.thumbnails import Thumbnail, thumbnail
 from limner.errors import PictureError
 
 __all__ = ["Inspected", "inspect"]

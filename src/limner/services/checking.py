@@ -5,10 +5,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from limner.data.duplicates import Thumbnail, near_duplicates
+from limner.data.duplicates import near_duplicates
 from limner.data.inspection import inspect
 from limner.data.sources.items import Note, Rejected, SourceOptions
 from limner.data.sources.opening import open_source
+from limner.data.thumbnails import Thumbnail
 from limner.errors import DataError
 
 __all__ = ["Check", "SourceOptions", "check"]

@@ -1,7 +1,8 @@
 import numpy as np
 from PIL import Image
 
-from limner.data.duplicates import near_duplicates, thumbnail
+from limner.data.duplicates import near_duplicates
+from limner.data.thumbnails import thumbnail
 
 
 def naive(thumbnails: list[np.ndarray], threshold: float) -> list[list[int]]:
