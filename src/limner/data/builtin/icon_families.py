@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,13 +136,18 @@ def read_icons(family: Family, cache: Path) -> Iterator[Icon]:
         numbers = {"left": 0, "top": 0, "width": table.get("width", 16), "height": table.get("height", 16)}
         box = " ".join(str(icon.get(key, number)) for key, number in numbers.items())
         hexcode = hexcodes.get(name, "")
-        toned = _SKIN_TONE.fullmatch(name)
         yield Icon(
             name=name,
             concept=concept_of(hexcode),
             svg=_SVG.format(box=box, body=icon["body"]),
-            has_skin_tone=has_skin_tone(hexcode) or "skin-tone" in name or (toned is not None and toned[1] in icons),
+            has_skin_tone=has_skin_tone(hexcode) or _is_toned(name, icons),
         )
+
+
+def _is_toned(name: str, icons: Container[str]) -> bool:
+    """Whether a name ends in a skin tone; a "police-car-light" does not, as no "police-car-medium" stands beside it."""
+    toned = _SKIN_TONE.fullmatch(name)
+    return "skin-tone" in name or (toned is not None and toned[1] in icons and f"{toned[1]}-medium" in icons)
 
 
 def spelled_names(cache: Path) -> dict[str, str]:

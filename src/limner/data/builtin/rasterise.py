@@ -74,7 +74,7 @@ def _draw(drawing: bytes, size: int, trim: bool) -> Raster:
     if is_blank(small):
         return Raster(dropped="blank")
     file = io.BytesIO()
-    image.save(file, "PNG", optimize=True)
+    image.save(file, "PNG")
     return Raster(png=file.getvalue(), thumbnail=small)
 
 
