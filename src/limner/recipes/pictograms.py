@@ -27,7 +27,7 @@ _LOCKED = {f"vision.{part}.": 0.0 for part in ("stem", *(f"blocks.{number}" for 
 def pictograms() -> Run:
     """Return the run of the shipped weights: 5.6 M parameters; needs the extra `teachers`."""
     text = TextConfig(
-        length=24,
+        length=16,
         token_dim=96,
         transformer=TransformerConfig(dim=192, depth=2, num_heads=3, dropout_rate=0.1),
     )
@@ -46,16 +46,16 @@ def pictograms() -> Run:
     )
     captions = CaptionChoice(languages={"en": 4.0, "ru": 2.5, "*": 0.12}, tag_rate=0.35, template_rate=0.15)
     return Run(
-        model=CLIPConfig(vision=InvertedResidualConfig(image_size=96), text=text, embed_dim=256),
+        model=CLIPConfig(vision=InvertedResidualConfig(image_size=80), text=text, embed_dim=256),
         objective=TaughtCLIPObjectiveConfig(),
-        loader=LoaderConfig(batch_size=128, num_lessons=768, captions=captions, augmentation=augmentation),
+        loader=LoaderConfig(batch_size=128, num_lessons=256, captions=captions, augmentation=augmentation),
         tokenizer=TokenizerConfig(vocab_size=9000, dropout_rate=0.05),
         loop=LoopConfig(
-            num_steps=2400,
+            num_steps=1500,
             warmup_steps=100,
             averaging_decay=0.995,
             save_every=100,
-            validate_every=200,
+            validate_every=150,
             optimizer=OptimizerConfig(learning_rate=1.5e-3, weight_decay=0.05, rates={"vision": 0.25} | _LOCKED),
         ),
         image_start="efficientnet-lite0",
