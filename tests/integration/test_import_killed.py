@@ -1,5 +1,6 @@
-"""Real kills: an import that dies at any moment leaves no half set, and the next one works."""
+"""Real kills and a disk that takes no more: an import leaves no half set, and the next one works."""
 
+import shlex
 import signal
 import subprocess
 import sys
@@ -65,3 +66,11 @@ def test_an_interrupted_import_cleans_up(source: Path, tmp_path: Path) -> None:
     status = kill_once_begun(importing(source, tmp_path / "set"), tmp_path / "set", signal.SIGINT)
     assert status in (0, 130)
     assert [path.name for path in tmp_path.iterdir()] == (["set"] if status == 0 else [])
+
+
+def test_a_disk_that_takes_no_more_is_a_named_error(source: Path, tmp_path: Path) -> None:
+    command = shlex.join([sys.executable, "-m", "limner.cli", "data", "import", str(source), str(tmp_path / "set")])
+    run = subprocess.run(["bash", "-c", f"ulimit -f 1024; exec {command}"], capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr.splitlines()[-1].startswith("error: File too large: ")
+    assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -195,7 +196,8 @@ def _write_table(target: Path, records: Iterable[Record]) -> None:
 
     def flush() -> None:
         table = pa.Table.from_pylist(part, schema=SCHEMA)
-        fragments.extend(write_fragments(table, str(target), schema=SCHEMA, mode="create"))
+        with _writing(target):
+            fragments.extend(write_fragments(table, str(target), schema=SCHEMA, mode="create"))
         part.clear()
 
     for record in records:
@@ -209,8 +211,22 @@ def _write_table(target: Path, records: Iterable[Record]) -> None:
             held = 0
     if part:
         flush()
-    lance.LanceDataset.commit(str(target), lance.LanceOperation.Overwrite(SCHEMA, fragments))
+    with _writing(target):
+        lance.LanceDataset.commit(str(target), lance.LanceOperation.Overwrite(SCHEMA, fragments))
     _flush_to_disk(target)
+
+
+@contextmanager
+def _writing(target: Path) -> Iterator[None]:
+    """Give back the number to errors of the system, such as a full disk, that Lance passes on as text alone."""
+    try:
+        yield
+    except OSError as error:
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        if error.errno is not None or number is None:
+            raise
+        code = int(number.group(1))
+        raise OSError(code, os.strerror(code), str(target)) from None
 
 
 def _flush_to_disk(folder: Path) -> None:
