@@ -43,10 +43,11 @@ Search = Callable[[str], Sequence[int]]
 
 @dataclass(frozen=True, kw_only=True)
 class Base:
-    """Real pictures: their vectors, and captions as queries."""
+    """Real pictures: their vectors, captions as queries, and other captions for the rows."""
 
     vectors: np.ndarray
     queries: list[str]
+    captions: list[str]
 
 
 def main() -> None:
@@ -58,6 +59,7 @@ def main() -> None:
     parser.add_argument("--num-indexed", type=int, default=2000, help="pictures for the rate of indexing")
     parser.add_argument("--work", type=Path, default=Path("benchmarks/work/collection_speed"))
     options = parser.parse_args()
+    assert options.num_queries >= 10
     torch.set_num_threads(1)
     faiss.omp_set_num_threads(1)
     embedder = load_embedder(options.model)
@@ -99,8 +101,8 @@ def _embed(data: Path, embedder: Embedder, num_queries: int) -> Base:
     vectors = embed_stream(embedder, (decode_picture(record.picture) for record in pictures.records()))
     captions = pictures.rows(["captions"])["captions"].to_pylist()
     texts = sorted({each["text"] for row in captions for each in row})
-    chosen = np.random.default_rng(0).choice(len(texts), min(num_queries, len(texts)), replace=False)
-    return Base(vectors=vectors, queries=[texts[number] for number in chosen])
+    np.random.default_rng(0).shuffle(texts)
+    return Base(vectors=vectors, queries=texts[:num_queries], captions=texts[num_queries:])
 
 
 def _grow(real: np.ndarray, size: int) -> np.ndarray:
@@ -128,7 +130,7 @@ def _measure(size: int, base: Base, embedder: Embedder, options: argparse.Namesp
     flat = faiss.IndexFlatIP(single.shape[1])
     flat.add(single)
     truth = [set(row) for row in flat.search(queries, 10)[1].tolist()]
-    collection, built = _build(vectors, embedder, options.work)
+    collection, built = _build(vectors, base.captions, embedder, options.work)
     ways: dict[str, tuple[Search, str]] = {"limner": (_search(collection), built)}
     collection.load()
     if collection.manifest.index is not None:
@@ -142,14 +144,14 @@ def _measure(size: int, base: Base, embedder: Embedder, options: argparse.Namesp
     return _in_turns(ways, base.queries, truth, f"{size:,}")
 
 
-def _build(vectors: np.ndarray, embedder: Embedder, work: Path) -> tuple[Collection, str]:
+def _build(vectors: np.ndarray, captions: Sequence[str], embedder: Embedder, work: Path) -> tuple[Collection, str]:
     shutil.rmtree(work / "collection", ignore_errors=True)
     Collection.create(work / "collection", embedder)
     table = Table.open(work / "collection" / "pictures.lance")
     start = time.perf_counter()
     for first in range(0, len(vectors), _ROWS_AT_ONCE):
         part = vectors[first : first + _ROWS_AT_ONCE]
-        rows = [_row(first + place, vector) for place, vector in enumerate(part)]
+        rows = [_row(first + place, vector, captions) for place, vector in enumerate(part)]
         write_rows(table, rows, are_new=True)
     written = time.perf_counter() - start
     start = time.perf_counter()
@@ -159,12 +161,12 @@ def _build(vectors: np.ndarray, embedder: Embedder, work: Path) -> tuple[Collect
     return collection, f"{written:.1f} s writing, {indexed:.1f} s indexing and measuring"
 
 
-def _row(number: int, vector: np.ndarray) -> dict[str, object]:
+def _row(number: int, vector: np.ndarray, captions: Sequence[str]) -> dict[str, object]:
     path = f"/pictures/{number // 1000:04d}/{number:07d}.png"
     return {
         "id": f"{number:016x}",
         "path": path,
-        "caption": f"picture number {number}",
+        "caption": captions[number % len(captions)],
         "content": f"{number:064x}",
         "vector": vector,
     }

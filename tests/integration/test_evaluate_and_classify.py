@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -47,7 +48,7 @@ def test_evaluate_takes_the_test_split_and_shows_a_table(limner, model, tmp_path
     PictureSet.write(tmp_path / "set", records)
     status, out, _ = limner("evaluate", model, tmp_path / "set", "--language", "ru")
     assert status == 0
-    assert "12 pictures of 12 concepts" in out
+    assert "12 pictures of 12 concepts" in " ".join(out.split())
     assert "nDCG@10" in out
     everything = json.loads(limner("evaluate", model, tmp_path / "set", "--split", "all", "--json")[1])
     assert everything["num_pictures"] == 36
@@ -59,13 +60,45 @@ def test_evaluate_adds_zero_shot_accuracy_for_classes(limner, model, tmp_path):
     assert 0 <= found["zero_shot"]["accuracy"] <= 1
 
 
+@pytest.fixture
+def families(tmp_path):
+    """A set as the built-in one: each shape in two styles, and in the style that training never sees."""
+    records = []
+    for style, size in (("twemoji", 9), ("noto", 12), ("openmoji", 15)):
+        for place, record in enumerate(shape_records(sizes=(size,))):
+            split = "test" if style == "openmoji" or place % 3 == 0 else "train"
+            records.append(replace(record, id=f"{style}/{place}", source=style, split=split))
+    return PictureSet.write(tmp_path / "families", records).path
+
+
+@pytest.mark.parametrize(("protocol", "num_pictures"), [("U", 4), ("S", 8)])
+def test_evaluate_by_protocol(limner, model, families, protocol, num_pictures):
+    found = json.loads(limner("evaluate", model, families, "--protocol", protocol, "--json")[1])
+    assert found["num_pictures"] == found["num_concepts"] == num_pictures
+    assert found["split"] == f"protocol {protocol}"
+
+
+def test_evaluate_drawings_by_drawings(limner, model, families):
+    found = json.loads(limner("evaluate", model, families, "--protocol", "D", "--json")[1])
+    assert set(found["picture_to_picture"]) == FIGURES
+    assert set(found["families"]) == {"noto", "twemoji"}
+    assert found["num_pictures"] == 8
+    status, out, _ = limner("evaluate", model, families, "--protocol", "D")
+    assert status == 0
+    assert "noto" in out and "8 drawings" in out
+
+
 @pytest.mark.parametrize(
     ("words", "status", "remedy"),
     [
         (["{model}", "{set}", "--split", "dev"], 2, "known: test, validation, train, all"),
         (["{model}", "{set}", "--split", "test"], 1, "--split all"),
         (["{model}", "{set}", "--language", "xx"], 1, "it has: en, ru"),
-        (["{model}", "{set}", "--protocol", "Z"], 2, "U"),
+        (["{model}", "{set}", "--protocol", "Z"], 2, "known: U, S, C"),
+        (["{model}", "{set}", "--protocol", "U"], 1, "limner data get pictograms"),
+        (["{model}", "{set}", "--protocol", "D"], 1, "limner data get pictograms"),
+        (["{model}", "{set}", "--protocol", "U", "--split", "test"], 2, "leave out --split"),
+        (["{model}", "{set}", "--protocol", "D", "--language", "ru"], 2, "--language"),
         (["{model}", "{folder}"], 1, "limner data import"),
         (["{model}", "nowhere"], 1, "limner data"),
         (["{folder}", "{set}"], 1, "is not a model"),

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from limner.cli.console import note, print_json
+from limner.errors import UsageError
 
 if TYPE_CHECKING:
-    from limner.services.evaluating import Evaluation
+    from limner.services.evaluating import DrawingEvaluation, Estimate, Evaluation
 
 __all__ = ["evaluate"]
 
@@ -25,7 +26,7 @@ def evaluate(
     protocol: Annotated[
         str | None,
         typer.Option(
-            help="A test of the built-in sets: U (unseen concepts), S (unseen style), C (clip art); V-U, V-C."
+            help="A test of the built-in sets: U unseen concepts, S unseen style, C clip art, D drawings by drawings."
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -35,10 +36,16 @@ def evaluate(
     A set with classes also gets its zero-shot accuracy. Pictures that cannot be decoded are left out and counted.
     """
     from limner.cli.progress import progress_bar
-    from limner.services.evaluating import evaluate_model
+    from limner.services.evaluating import evaluate_drawings, evaluate_model
 
+    if protocol == "D" and (split or language):
+        raise UsageError("the protocol D asks with pictures it chooses itself; leave out --split and --language")
     with progress_bar("Looking at the pictures", "pictures") as report:
-        found = evaluate_model(model, picture_set, split=split, language=language, protocol=protocol, report=report)
+        found: Evaluation | DrawingEvaluation = (
+            evaluate_drawings(model, picture_set, report=report)
+            if protocol == "D"
+            else evaluate_model(model, picture_set, split=split, language=language, protocol=protocol, report=report)
+        )
     if found.skipped:
         note(f"{found.skipped:,} pictures could not be decoded; `limner data check {picture_set}` names them")
     if as_json:
@@ -47,28 +54,20 @@ def evaluate(
         _print_table(found)
 
 
-def _print_table(found: "Evaluation") -> None:
+def _print_table(found: "Evaluation | DrawingEvaluation") -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    languages = ", ".join(language or "unknown" for language in found.languages)
-    table = Table(
-        title=escape(f"{found.model} on {found.picture_set}, {found.split}"),
-        caption=f"{found.num_pictures:,} pictures of {found.num_concepts:,} concepts, "
-        f"{found.num_captions:,} captions ({languages}); percent, with 95 % intervals",
-    )
+    columns = found.columns()
+    table = Table(title=escape(f"{found.model} on {found.picture_set}, {found.split}"), caption=found.describe())
     table.add_column("")
-    table.add_column("text → picture", justify="right")
-    table.add_column("picture → text", justify="right")
-    for name, figure in found.retrieval.text_to_picture.items():
-        other = found.retrieval.picture_to_text[name]
-        table.add_row(name, _percent(figure.mean, figure.low, figure.high), _percent(other.mean, other.low, other.high))
-    console = Console()
-    console.print(table)
-    if found.zero_shot:
-        console.print("zero-shot accuracy " + _percent(found.zero_shot.mean, found.zero_shot.low, found.zero_shot.high))
+    for column in columns:
+        table.add_column(escape(column), justify="right")
+    for name in next(iter(columns.values())):
+        table.add_row(name, *(_percent(figures[name]) for figures in columns.values()))
+    Console().print(table)
 
 
-def _percent(mean: float, low: float, high: float) -> str:
-    return f"{100 * mean:.1f}  ({100 * low:.1f} – {100 * high:.1f})"
+def _percent(figure: "Estimate") -> str:
+    return f"{100 * figure.mean:.1f}  ({100 * figure.low:.1f} – {100 * figure.high:.1f})"

@@ -12,7 +12,7 @@ from limner.errors import DataError, PictureError
 from limner.search.embedder import Embedder, Vectors
 from limner.search.embedding import embed_stream
 
-__all__ = ["Examples", "embed_pictures", "gather_examples", "normal_form"]
+__all__ = ["Examples", "embed_pictures", "gather_examples", "gather_pictures", "normal_form"]
 
 Progress = Callable[[int, int, str], None]
 
@@ -96,6 +96,19 @@ def gather_examples(
     )
 
 
+def gather_pictures(pictures: PictureSet, rows: Sequence[int]) -> Examples:
+    """Return the pictures at `rows` without captions, for queries that are pictures themselves."""
+    entries = pictures.rows(["id", "concept"]).take(list(rows)).to_pylist()
+    return Examples(
+        rows=tuple(rows),
+        ids=tuple(entry["id"] for entry in entries),
+        concepts=tuple(entry["concept"] or entry["id"] for entry in entries),
+        captions=(),
+        owners=(),
+        languages=(),
+    )
+
+
 def embed_pictures(
     embedder: Embedder, pictures: PictureSet, examples: Examples, *, progress: Progress | None = None
 ) -> tuple[Examples, Vectors]:
@@ -107,7 +120,7 @@ def embed_pictures(
     kept: list[int] = []
     vectors = embed_stream(embedder, _decode(pictures, examples, kept, progress, at_least=embedder.image_size))
     found = examples.only(kept)
-    if not found.captions:
+    if not found.rows or (examples.captions and not found.captions):
         raise DataError(f"no captioned picture of {pictures.path} can be decoded; see `limner data check`")
     return found, vectors
 

@@ -28,7 +28,8 @@ h2 { font-size: 1.15rem; margin: 0; overflow-wrap: anywhere; }
 ol { list-style: none; display: grid; gap: .8rem; padding: 0; margin: 1rem 0 0;
      grid-template-columns: repeat(auto-fill, minmax(118px, 1fr)); }
 figure { margin: 0; }
-li img { width: 100%; aspect-ratio: 1; object-fit: contain; border: 1px solid #ece8df; border-radius: 8px; }
+li img { box-sizing: border-box; width: 100%; aspect-ratio: 1; padding: 7px; object-fit: contain;
+         border: 1px solid #ece8df; border-radius: 8px; }
 figcaption { font-size: .85rem; line-height: 1.3; margin-top: .35rem; overflow-wrap: anywhere; }
 .score { display: block; color: #8b8577; font-variant-numeric: tabular-nums; font-size: .78rem; }
 footer { color: #8b8577; font-size: .85rem; margin-top: 2rem; }

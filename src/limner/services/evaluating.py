@@ -5,16 +5,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from limner.data.builtin.protocols import COLUMNS, PROTOCOLS
+from limner.data.builtin.protocols import COLUMNS, PROTOCOLS, drawings
 from limner.data.picture_set import PictureSet
 from limner.errors import DataError, UsageError
 from limner.evaluation.classification import judge_zero_shot, name_classes
-from limner.evaluation.examples import Examples, embed_pictures, gather_examples
+from limner.evaluation.drawings import DrawingFigures, judge_drawings
+from limner.evaluation.examples import Examples, embed_pictures, gather_examples, gather_pictures
 from limner.evaluation.intervals import Estimate
 from limner.evaluation.retrieval import RetrievalFigures, judge_retrieval
 from limner.search.embedder import Embedder, load_embedder
 
-__all__ = ["SPLITS", "Evaluation", "evaluate_model", "judge", "judge_protocol"]
+__all__ = [
+    "SPLITS",
+    "DrawingEvaluation",
+    "Estimate",
+    "Evaluation",
+    "evaluate_drawings",
+    "evaluate_model",
+    "judge",
+    "judge_protocol",
+]
 
 SPLITS = ("test", "validation", "train", "all")
 
@@ -36,16 +46,29 @@ class Evaluation:
     num_concepts: int
     skipped: int
 
+    def columns(self) -> dict[str, dict[str, Estimate]]:
+        """Return the columns of a table of figures."""
+        return {
+            "text → picture": self.retrieval.text_to_picture,
+            "picture → text": self.retrieval.picture_to_text,
+        }
+
+    def describe(self) -> str:
+        """Say on how much it was measured, and the zero-shot accuracy."""
+        languages = ", ".join(language or "unknown" for language in self.languages)
+        accuracy = f"; zero-shot accuracy {100 * self.zero_shot.mean:.1f}" if self.zero_shot else ""
+        return (
+            f"{self.num_pictures:,} pictures of {self.num_concepts:,} concepts, {self.num_captions:,} captions "
+            f"({languages}); percent, with 95 % intervals{accuracy}"
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return the figures by direction and name, their intervals, and what they were measured on."""
         directions = {
             "text_to_picture": self.retrieval.text_to_picture,
             "picture_to_text": self.retrieval.picture_to_text,
         }
-        values: dict[str, Any] = {
-            direction: {name: figure.mean for name, figure in figures.items()}
-            for direction, figures in directions.items()
-        }
+        values: dict[str, Any] = {direction: _means(figures) for direction, figures in directions.items()}
         values |= {
             "num_pictures": self.num_pictures,
             "num_captions": self.num_captions,
@@ -55,10 +78,7 @@ class Evaluation:
             "set": self.picture_set,
             "split": self.split,
             "languages": list(self.languages),
-            "intervals": {
-                direction: {name: [figure.low, figure.high] for name, figure in figures.items()}
-                for direction, figures in directions.items()
-            },
+            "intervals": {direction: _intervals(figures) for direction, figures in directions.items()},
         }
         if self.zero_shot:
             values["zero_shot"] = {"accuracy": self.zero_shot.mean}
@@ -84,7 +104,7 @@ def evaluate_model(
     if split is not None and split not in SPLITS:
         raise UsageError(f"unknown split '{split}'; known: {', '.join(SPLITS)}")
     if protocol is not None and protocol not in PROTOCOLS:
-        raise UsageError(f"unknown protocol '{protocol}'; known: {', '.join(PROTOCOLS)}")
+        raise UsageError(f"unknown protocol '{protocol}'; known: {', '.join([*PROTOCOLS, 'D'])}")
     if protocol is not None and split is not None:
         raise UsageError(f"the protocol {protocol} chooses its pictures itself; leave out --split")
     pictures = PictureSet.open(picture_set)
@@ -138,6 +158,73 @@ def judge(
         num_concepts=len(set(found.concepts)),
         skipped=len(examples.rows) - len(found.rows),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawingEvaluation:
+    """What a model reaches when a drawing in one style asks for the same thing in others."""
+
+    model: str
+    picture_set: str
+    figures: DrawingFigures
+    num_pictures: int
+    skipped: int
+    split: str = "protocol D"
+
+    def columns(self) -> dict[str, dict[str, Estimate]]:
+        """Return the columns of a table of figures: all queries, then those of each family."""
+        return {"all": self.figures.together, **self.figures.families}
+
+    def describe(self) -> str:
+        """Say on how much it was measured."""
+        return f"{self.num_pictures:,} drawings; percent, with 95 % intervals"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures of all queries, their intervals, and the figures by the family that asks."""
+        return {
+            "picture_to_picture": _means(self.figures.together),
+            "families": {family: _means(figures) for family, figures in self.figures.families.items()},
+            "num_pictures": self.num_pictures,
+            "skipped": self.skipped,
+            "model": self.model,
+            "set": self.picture_set,
+            "split": self.split,
+            "intervals": {"picture_to_picture": _intervals(self.figures.together)},
+        }
+
+
+def evaluate_drawings(model: str | Path, picture_set: Path, *, report: Report | None = None) -> DrawingEvaluation:
+    """Return what a model reaches on the protocol D: drawings of unseen concepts, each style against the others.
+
+    Raises:
+        DataError: if the set has no such drawings.
+    """
+    pictures = PictureSet.open(picture_set)
+    embedder = load_embedder(model)
+    tests = drawings(pictures.rows(COLUMNS))
+    tests = {family: test for family, test in tests.items() if test[1]}
+    if not tests:
+        raise DataError(
+            f"the protocol D finds no drawings in {picture_set}; make its set with `limner data get pictograms`"
+        )
+    rows = sorted({row for asking, gallery in tests.values() for row in (*asking, *gallery)})
+    examples = gather_pictures(pictures, rows)
+    found, vectors = embed_pictures(embedder, pictures, examples, progress=report)
+    return DrawingEvaluation(
+        model=embedder.name,
+        picture_set=str(pictures.path),
+        figures=judge_drawings(found, vectors, tests),
+        num_pictures=len(found.rows),
+        skipped=len(rows) - len(found.rows),
+    )
+
+
+def _means(figures: dict[str, Estimate]) -> dict[str, float]:
+    return {name: figure.mean for name, figure in figures.items()}
+
+
+def _intervals(figures: dict[str, Estimate]) -> dict[str, list[float]]:
+    return {name: [figure.low, figure.high] for name, figure in figures.items()}
 
 
 def _splits(pictures: PictureSet) -> set[str]:
