@@ -1,7 +1,7 @@
 """The shipped model `pictograms`: EfficientNet-Lite0 and a small text tower, taught by pictures and sentences.
 
-limner data get pictograms --out pictograms
-limner data get openclipart --out openclipart
+limner data get pictograms pictograms
+limner data get openclipart openclipart
 limner train pictograms --data pictograms --data openclipart --out run
 """
 
