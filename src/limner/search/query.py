@@ -74,7 +74,9 @@ def parse_term(text: str, *, sign: int = 1) -> Term:
 def parse_query(
     words: str | None = None,
     *,
-    pictures: Sequence[str | Path] = (), plus: Sequence[str] = (), minus: Sequence[str] = ()
+    pictures: Sequence[str | Path] = (),
+    plus: Sequence[str] = (),
+    minus: Sequence[str] = (),
 ) -> Query:
     """Put a query together from what a command line or a file of queries says.
 

@@ -40,7 +40,7 @@ HIDDEN_COLUMNS = frozenset({"vector", "signature"})
 
 @dataclass(frozen=True, kw_only=True)
 class Hit:
-    """A picture found: `score` is its cosine with the query, `caption` the first that it has."""
+    """A picture found: `score` is its cosine with the query, `caption` one that it has, in English if it can be."""
 
     rank: int
     id: str
@@ -60,6 +60,8 @@ class Retriever:
     def __init__(self, table: Table) -> None:
         self._table = table
         self._version = -1
+        self._rows = 0
+        self._columns: frozenset[str] = frozenset()
         self._resident: Resident | None = None
         self._answers: pa.Table | None = None
         self._sample: np.ndarray | None = None
@@ -74,12 +76,12 @@ class Retriever:
         self._follow()
         if where is not None:
             where = checked_condition(where)
-        if not len(self._table):
+        if not self._rows:
             return []
         self._searches += 1
         if self._resident is None and self._is_for_memory(index):
             self.load()
-        with named_columns(self._table.column_types().keys() - HIDDEN_COLUMNS):
+        with named_columns(self._columns):
             if self._resident is None and index is not None:
                 return self._on_disk(query, top, where, index)
             return self._in_memory(query, top, where, index)
@@ -94,8 +96,7 @@ class Retriever:
         """Return up to 1,024 vectors that stand for all."""
         self._follow()
         if self._sample is None:
-            rows = len(self._table)
-            chosen = np.random.default_rng(0).choice(rows, min(rows, _SAMPLE), replace=False)
+            chosen = np.random.default_rng(0).choice(self._rows, min(self._rows, _SAMPLE), replace=False)
             self._sample = as_matrix(self._table.take(sorted(chosen.tolist()), ["vector"])["vector"])
         return self._sample
 
@@ -103,14 +104,15 @@ class Retriever:
         self._table.refresh()
         if self._table.version != self._version:
             self._version = self._table.version
+            self._rows = len(self._table)
+            self._columns = frozenset(self._table.column_types()) - HIDDEN_COLUMNS
             self._resident = self._answers = self._sample = None
 
     def _is_for_memory(self, index: IndexFacts | None) -> bool:
-        rows = len(self._table)
-        width = self._table.column_types()["vector"].list_size
-        if index is None or rows <= INDEX_ABOVE:
+        if index is None or self._rows <= INDEX_ABOVE:
             return True
-        return self._searches > _SEARCHES_FROM_DISK and rows * width * 2 <= RESIDENT_BYTES
+        num_bytes = self._rows * self._table.column_types()["vector"].list_size * 2
+        return self._searches > _SEARCHES_FROM_DISK and num_bytes <= RESIDENT_BYTES
 
     def _in_memory(self, query: np.ndarray, top: int, where: str | None, index: IndexFacts | None) -> list[Hit]:
         if self._resident is None or self._answers is None:
@@ -121,7 +123,7 @@ class Retriever:
             chosen = self._table.read([], where=where, with_row_id=True)["_rowid"].to_numpy()
             if not len(chosen):
                 return []
-        probes = index.probes if index is not None and len(self._resident) > INDEX_ABOVE else None
+        probes = index.probes if index is not None and self._rows > INDEX_ABOVE else None
         positions, scores = self._resident.search(query, top, probes=probes, row_ids=chosen)
         return _hits(self._answers.take(pa.array(positions)), scores)
 
@@ -131,7 +133,7 @@ class Retriever:
             chosen = int(self._table.dataset.count_rows(filter=where))
             if chosen <= INDEX_ABOVE:
                 return self._among(query, top, where)
-            probes = probes * len(self._table) // chosen
+            probes = probes * self._rows // chosen
         rows = _nearest(self._table, query, top, probes, index.refine, columns=_ANSWERS, where=where)
         return _hits(rows, 1 - rows["_distance"].to_numpy())
 

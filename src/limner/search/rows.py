@@ -33,6 +33,7 @@ BASE_COLUMNS: dict[str, pa.DataType] = {
 SKIPPED_SCHEMA = pa.schema(
     [("id", pa.string()), ("size", pa.int64()), ("modified", pa.int64()), ("reason", pa.string())]
 )
+_PREFERRED = {"en": 0, "": 1}
 _MEASURED = frozenset({"width", "height", "format", "vector"})
 
 
@@ -42,8 +43,8 @@ def schema_of(embed_dim: int) -> pa.Schema:
 
 
 def described(id: str, found: Found, content: str, signature: str, said: Annotation) -> dict[str, Any]:
-    """Return what a row says of a picture's place and texts; `caption` is the first of its captions."""
-    first = said.captions[0] if said.captions else None
+    """Return what a row says of a picture's place and texts; `caption` is in English or of no language if it can be."""
+    first = min(said.captions, key=lambda caption: _PREFERRED.get(caption.language, len(_PREFERRED)), default=None)
     values = {name: value for name, value in said.values.items() if name not in BASE_COLUMNS and name != "vector"}
     return {
         **values,

@@ -29,6 +29,7 @@ class Table:
     def __init__(self, path: Path, dataset: Any) -> None:
         self.path = path
         self.dataset = dataset
+        self._seen = 0
 
     @classmethod
     def create(cls, path: Path, schema: pa.Schema) -> "Table":
@@ -60,8 +61,15 @@ class Table:
 
     def refresh(self) -> None:
         """Go on to the newest version, which another process may have written."""
-        if int(self.dataset.latest_version) != self.version:
-            self.dataset = Table.open(self.path).dataset
+        try:
+            seen = (self.path / "_versions").stat().st_mtime_ns
+        except OSError:
+            seen = -1
+        # The folder's time is the quick answer; it is read before the version, so that no change falls in between.
+        if seen != self._seen:
+            if seen < 0 or int(self.dataset.latest_version) != self.version:
+                self.dataset = Table.open(self.path).dataset
+            self._seen = seen
 
     def column_types(self) -> dict[str, pa.DataType]:
         """Return the columns and their types."""

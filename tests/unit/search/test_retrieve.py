@@ -150,8 +150,9 @@ def test_several_searches_bring_the_vectors_into_memory(table):
     assert retriever._resident is not None
 
 
-def test_a_large_collection_is_indexed_and_says_how_well(tmp_path, small_threshold):
-    rows = 1100
+def test_a_large_collection_is_indexed_and_says_how_well(tmp_path, monkeypatch):
+    monkeypatch.setattr(retrieve, "INDEX_ABOVE", 250)
+    rows = 300
     paint_some(tmp_path / "photos", rows)
     collection = Collection.create(tmp_path / "collection", CountingEmbedder())
     collection.sync(tmp_path / "photos")
