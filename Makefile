@@ -35,7 +35,7 @@ format: .venv/ready  ## rewrite the code in the house format, and the generated 
 	$(BIN)/python docs/generate.py
 
 bench: .venv/ready  ## run the benchmarks that need no peer environment
-	$(BIN)/python benchmarks/collections.py
+	$(BIN)/python benchmarks/collection_speed.py
 	$(BIN)/python benchmarks/fashion_mnist.py
 
 clean:  ## remove the environment and what the demo left
