@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from limner.cli import classify, data, demo, evaluate, index, info, search, train
+from limner.cli import classify, data, demo, evaluate, export, index, info, search, train
 from limner.cli.console import run
 
 __all__ = ["app", "main"]
@@ -23,6 +23,7 @@ app.command("search")(search.search)
 app.command("info")(info.info)
 app.command("classify")(classify.classify)
 app.command("evaluate")(evaluate.evaluate)
+app.command("export")(export.export)
 app.command("demo")(demo.demo)
 
 

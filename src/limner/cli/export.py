@@ -1,0 +1,27 @@
+"""`limner export`: a run's best weights as a folder of their own."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from limner.cli.console import print_json
+
+__all__ = ["export"]
+
+
+def export(
+    model: Annotated[str, typer.Argument(help="A run folder, a model folder, or a shipped model's name.")],
+    out: Annotated[Path, typer.Argument(help="The new folder.")],
+    float32: Annotated[bool, typer.Option("--float32", help="Keep all digits; the files are twice as large.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Write the weights, config and tokenizer of a model into a folder, in half precision."""
+    from limner.services.exporting import export_model
+
+    done = export_model(model, out, half=not float32)
+    if as_json:
+        print_json(asdict(done))
+    else:
+        typer.echo(f"{done.folder}: {done.num_parameters:,} parameters, {done.size_bytes / 1e6:.1f} MB")
