@@ -32,8 +32,8 @@ def read_folder(folder: Path, options: SourceOptions) -> Items:
     """Yield the pictures of a folder and its subfolders in the order of their names.
 
     `a.png` is captioned by `a.txt` (a caption a line), `a.ru.txt` (in another language) and `a.json` (captions, tags
-    and the names of a record); without any side file in the whole folder, by its name: `red_fox-02.png` is "red fox". Where the name is a mere number, its subfolder's name stands in.
-    Hidden files and linked folders are left out.
+    and the names of a record); without any side file in the whole folder, by its name: `red_fox-02.png` is "red fox".
+    Where the name is a mere number, its subfolder's name stands in. Hidden files and linked folders are left out.
     """
     by_name = options.file_names
     if by_name is None:
