@@ -69,14 +69,15 @@ def read_manifest(path: Path) -> Manifest:
         ) from None
 
 
-def manifest_version(path: Path) -> int:
-    """Return a number that changes when what a collection says of itself does.
+def manifest_version(path: Path) -> tuple[int, int]:
+    """Return numbers that change when what a collection says of itself does.
 
     Raises:
         CollectionError: if the collection is gone.
     """
     try:
-        return (path / _FILE).stat().st_mtime_ns
+        status = (path / _FILE).stat()
+        return status.st_mtime_ns, status.st_ino
     except OSError:
         raise CollectionError(f"{path} is gone; make it again with `limner index PICTURES --to {path}`") from None
 

@@ -1,6 +1,7 @@
 """A table of a collection on disk: a Lance dataset that a killed writer cannot tear and that LanceDB opens too."""
 
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -18,6 +19,7 @@ __all__ = ["Table", "quote"]
 _FULL_DISK = ("No space left on device", "File too large", "Disk quota exceeded")
 _ROWS_PER_FRAGMENT = 1 << 16
 _ROWS_AT_ONCE = 500
+_CLOCK_TICK = 100_000_000
 
 # A reader holds a version for one search at most, so older ones can go soon.
 _VERSIONS_KEPT = timedelta(minutes=2)
@@ -69,7 +71,8 @@ class Table:
         if seen != self._seen:
             if seen < 0 or int(self.dataset.latest_version) != self.version:
                 self.dataset = Table.open(self.path).dataset
-            self._seen = seen
+            # Two changes within one tick of the clock would look like one.
+            self._seen = seen if time.time_ns() - seen > _CLOCK_TICK else 0
 
     def column_types(self) -> dict[str, pa.DataType]:
         """Return the columns and their types."""
