@@ -4,7 +4,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from limner.cli.main import app
 from limner.data.builtin import BUILTIN, build
 from limner.data.builtin.splitting import split_of
 from limner.data.decoding import decode_picture
@@ -23,6 +25,8 @@ def test_a_small_set_is_built_from_the_registry_and_then_reused(
     assert answer["families"][0]["dropped"]["the same in another skin tone"] > 2000
     again = build("pictograms", tmp_path / "set", families=["twemoji"], limit=40)
     assert again.to_json() == {**answer, "reused": True}
+    shown = CliRunner().invoke(app, words[:-1])
+    assert shown.exit_code == 0 and "twemoji" in shown.stdout and "skin tone" in shown.stdout
     records = list(PictureSet.open(tmp_path / "set").records())
     assert len({record.concept for record in records}) == 40
     for record in records:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from limner.data.splitting import hash_share
 
 __all__ = ["Drawing", "Report", "draw", "sample"]
 
+Item = TypeVar("Item")
 Report = Callable[[int, int | None, str], None]
 
 
@@ -50,6 +52,6 @@ def draw(
     return [record for position, record in enumerate(drawn) if position not in leaving]
 
 
-def sample(drawings: Sequence[Drawing], limit: int) -> list[Drawing]:
-    """At most `limit` drawings, of concepts chosen by a hash that knows nothing of splits, so that families agree."""
-    return sorted(drawings, key=lambda drawing: hash_share(f"sample {drawing.record.concept}"))[:limit]
+def sample(items: Sequence[Item], concept_of: Callable[[Item], str], limit: int) -> list[Item]:
+    """At most `limit` items, of concepts chosen by a hash that knows nothing of splits, so that families agree."""
+    return sorted(items, key=lambda item: hash_share(f"sample {concept_of(item)}"))[:limit]

@@ -57,5 +57,7 @@ def _together(points: list[int]) -> str:
 
 def _person_form(concept: str) -> str:
     signs = {_ZERO_WIDTH_JOINER, _FEMALE, _MALE, _FACING_RIGHT}
+    if concept in signs:
+        return _FEMALE if concept == _MALE else concept
     form = "-".join(_PERSON_FORMS.get(part, part) for part in concept.split("-") if part not in signs)
     return _PERSON_FORMS.get(form, form)

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,12 @@ class Emoji:
     labels: dict[str, str]
     tags: dict[str, tuple[str, ...]]
 
-    @property
+    @cached_property
     def captions(self) -> tuple[Caption, ...]:
         """The name in every language, English first."""
         return tuple(Caption(text=self.labels[language], language=language) for language in _languages(self.labels))
 
-    @property
+    @cached_property
     def tag_captions(self) -> tuple[Caption, ...]:
         """The tags in every language, English first."""
         return tuple(
@@ -50,6 +51,7 @@ def _languages(texts: Iterable[str]) -> list[str]:
     return sorted(texts, key=lambda language: (language != _FIRST_LANGUAGE, language))
 
 
+@cache
 def concept_of(hexcode: str) -> str:
     """Code points, joined by dashes, without variation selectors and skin tones."""
     return "-".join(
@@ -57,6 +59,7 @@ def concept_of(hexcode: str) -> str:
     )
 
 
+@cache
 def has_skin_tone(hexcode: str) -> bool:
     """Whether a sequence of code points shows someone in one skin tone."""
     first, *rest = hexcode.upper().split("-")

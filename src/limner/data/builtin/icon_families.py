@@ -121,7 +121,7 @@ STYLE_TEST_FAMILIES = tuple(name for name, family in FAMILIES.items() if family.
 TRAINING_FAMILIES = tuple(name for name, family in FAMILIES.items() if not family.style_test)
 
 _SVG = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="{box}">{body}</svg>'
-_SKIN_TONE = re.compile(r"(.+)-(?:medium-)?(?:dark|light|medium)")
+_SKIN_TONE = re.compile(r"(.+?)-(?:medium-)?(?:dark|light|medium)")
 
 
 def read_icons(family: Family, cache: Path) -> Iterator[Icon]:

@@ -41,7 +41,7 @@ def openclipart_records(
     collection = [clip_art for clip_art in _read(cache, tally) if _is_wanted(clip_art, tally)]
     drawings = _with_texts(collection, cache, tally)
     if limit is not None:
-        drawings = sample(drawings, limit)
+        drawings = sample(drawings, lambda drawing: drawing.record.concept, limit)
     return draw(drawings, size, tally=tally, trim=True, report=report)
 
 

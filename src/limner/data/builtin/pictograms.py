@@ -1,6 +1,7 @@
 """The set `pictograms`: the pictograms of Unicode in eleven drawing styles, named in 28 languages."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from limner.data.builtin.drawings import Drawing, Report, draw, sample
@@ -19,9 +20,12 @@ def pictogram_records(
     families: Sequence[str], cache: Path, *, size: int, limit: int | None, tally: Tally, report: Report | None = None
 ) -> list[Record]:
     """Records of the families' drawings; with `limit` of that many, of concepts drawn by a stable hash."""
-    drawings = _find_drawings(families, cache, tally)
+    emoji = read_emoji(cache)
+    found = _find_icons(families, emoji, cache, tally)
     if limit is not None:
-        drawings = sample(drawings, limit)
+        found = sample(found, lambda each: each.concept, limit)
+    groups = emoji_groups(emoji)
+    drawings = [_drawing(each, emoji[each.concept], groups[each.concept]) for each in found]
     return draw(drawings, size, tally=tally, report=report)
 
 
@@ -31,13 +35,19 @@ def emoji_groups(emoji: dict[str, Emoji]) -> dict[str, str]:
     return {concept: groups.find(group_of(entry)) for concept, entry in emoji.items()}
 
 
-def _find_drawings(families: Sequence[str], cache: Path, tally: Tally) -> list[Drawing]:
-    emoji = read_emoji(cache)
-    groups = emoji_groups(emoji)
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    family: str
+    concept: str
+    svg: str
+
+
+def _find_icons(families: Sequence[str], emoji: dict[str, Emoji], cache: Path, tally: Tally) -> list[_Found]:
+    """The drawings that show a pictogram of Unicode, one a concept and family."""
     names: dict[str, str] = {}
     if any(not FAMILIES[family].says_code_points for family in families):
         names = index_names(emoji, cache) | spelled_names(cache)
-    drawings: list[Drawing] = []
+    found: list[_Found] = []
     for family in families:
         taken: set[str] = set()
         for icon in read_icons(FAMILIES[family], cache):
@@ -46,8 +56,8 @@ def _find_drawings(families: Sequence[str], cache: Path, tally: Tally) -> list[D
                 tally.drop(family, reason)
                 continue
             taken.add(concept)
-            drawings.append(_drawing(family, icon, emoji[concept], groups[concept]))
-    return drawings
+            found.append(_Found(family=family, concept=concept, svg=icon.svg))
+    return found
 
 
 def _unfit(icon: Icon, concept: str, emoji: dict[str, Emoji], taken: set[str]) -> str:
@@ -58,17 +68,17 @@ def _unfit(icon: Icon, concept: str, emoji: dict[str, Emoji], taken: set[str]) -
     return "a second drawing of its concept" if concept in taken else ""
 
 
-def _drawing(family: str, icon: Icon, emoji: Emoji, group: str) -> Drawing:
-    style = FAMILIES[family]
+def _drawing(found: _Found, emoji: Emoji, group: str) -> Drawing:
+    style = FAMILIES[found.family]
     record = Record(
-        id=f"{family}/{emoji.concept}",
+        id=f"{found.family}/{found.concept}",
         picture=b"",
         captions=emoji.captions,
         tags=emoji.tag_captions,
-        concept=emoji.concept,
+        concept=found.concept,
         group=group,
-        source=family,
+        source=found.family,
         licence=style.licence,
         split="test" if style.style_test else split_of(group),
     )
-    return Drawing(svg=icon.svg.encode(), record=record, style_test=style.style_test)
+    return Drawing(svg=found.svg.encode(), record=record, style_test=style.style_test)
