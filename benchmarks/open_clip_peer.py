@@ -45,9 +45,8 @@ def ensure_environment(folder: Path) -> Path:
     if not (folder / "ready").exists():
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         install = [python, "-m", "pip", "install", "--quiet"]
-        subprocess.run([*install, "torch==2.13.0"], check=True)
-        subprocess.run([*install, "--no-deps", "-r", _HERE / "requirements.txt"], check=True)
-        subprocess.run([*install, "numpy", "pytz", "six", "wcwidth", "requests", "tensorboard"], check=True)
+        subprocess.run([*install, "-r", _HERE / "requirements.txt"], check=True)
+        subprocess.run([*install, "--no-deps", "-r", _HERE / "requirements-without-dependencies.txt"], check=True)
         (folder / "ready").touch()
     return python
 
