@@ -3,6 +3,7 @@
 import errno
 import json
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -42,6 +43,8 @@ def parse_settings(settings: Sequence[str]) -> dict[str, str]:
 
 def run(command: Callable[[], Any]) -> int:
     """Run the command line and return its exit status: 2 for wrong usage, 1 for other errors of the user."""
+    # What Pillow warns of is refused or harmless, and reported by ourselves where it matters.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         command()
     except LimnerError as error:

@@ -55,6 +55,7 @@ def save_model(folder: Path, model: nn.Module, *, dtype: torch.dtype = torch.flo
     }
     partial = folder / "model.safetensors.partial"
     save_file(weights, partial)
+    partial.chmod(0o644)
     partial.replace(folder / "model.safetensors")
     write_file(folder / "config.json", json.dumps({"kind": kind, "config": to_dict(model.config)}, indent=2) + "\n")
 
