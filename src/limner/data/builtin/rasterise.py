@@ -1,8 +1,10 @@
 """SVG drawings to square pictures, many at a time."""
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 
@@ -22,6 +24,7 @@ Thumbnail = Float32[np.ndarray, " values"]
 _THUMBNAIL_SIDE = 16
 _BLANK_RMS = 0.03
 _MOST_ENLARGED = 8
+_MOST_WORKERS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,24 +37,21 @@ class Raster:
 
 
 def rasterise(
-    drawings: Sequence[bytes], size: int, *, trim: bool = False, workers: int = 2, progress: Callable[[], object] = int
+    drawings: Sequence[bytes], size: int, *, trim: bool = False, workers: int | None = None
 ) -> Iterator[Raster]:
-    """Draw SVG at `size` x `size` pixels on white, in order; `progress` is called once a drawing.
+    """Draw SVG at `size` x `size` pixels on white, in order.
 
     Drawing happens in processes of its own (see `draw_svg`), so threads keep all cores busy. With `trim` wide
     blank margins are cut off first. A drawing that fails or is blank yields its reason.
     """
+    workers = workers or min(os.cpu_count() or 1, _MOST_WORKERS)
     with ThreadPoolExecutor(workers, thread_name_prefix="limner-draw") as pool:
-        waiting: list[Future[Raster]] = []
-        source: Iterable[bytes] = iter(drawings)
-        while waiting or drawings:
-            waiting += [
-                pool.submit(_draw, drawing, size, trim) for drawing in islice(source, 8 * workers - len(waiting))
-            ]
-            if not waiting:
-                return
-            yield waiting.pop(0).result()
-            progress()
+        source = iter(drawings)
+        waiting = deque(pool.submit(_draw, drawing, size, trim) for drawing in islice(source, 8 * workers))
+        while waiting:
+            raster = waiting.popleft().result()
+            waiting.extend(pool.submit(_draw, drawing, size, trim) for drawing in islice(source, 1))
+            yield raster
 
 
 def is_blank(small: Thumbnail) -> bool:
