@@ -30,7 +30,12 @@ def cli_page() -> str:
 
 def recipes_page() -> str:
     """Return every recipe with its whole config."""
-    lines = ["# Recipes", "", "Made from the code by `make format`. Change a field with `--set loop.num_steps=500`.", ""]
+    lines = [
+        "# Recipes",
+        "",
+        "Made from the code by `make format`. Change a field with `--set loop.num_steps=500`.",
+        "",
+    ]
     for name, recipe in sorted(RECIPES.items()):
         summary = (recipe.__doc__ or "").strip().removeprefix("Return ")
         config = json.dumps(to_dict(recipe()), indent=2)

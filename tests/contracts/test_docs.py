@@ -7,7 +7,6 @@ import tomllib
 from pathlib import Path
 
 import pytest
-
 from tests.shapes import shape_records, write_shapes
 
 ROOT = Path(__file__).parents[2]

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
+from tests.shapes import write_shapes
 
 from limner.recipes import RECIPES
 from limner.search.embedder import load_embedder
 from limner.services.training import start_run
 from limner.training.logging import read_log
-from tests.shapes import write_shapes
 
 SHORT = {
     "loader.batch_size": "12",

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
+from tests.shapes import shape_records, write_shapes
 
 from limner.data.picture_set import PictureSet, Record
 from limner.search.embedder import load_embedder
 from limner.training.logging import read_log
-from tests.shapes import shape_records, write_shapes
 
 SMALL = {
     "model.vision.image_size": "32",
@@ -52,7 +52,9 @@ def finished(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = limner(*words("clip", shapes, out), "--json")
     assert done.returncode == 0, done.stderr
     outcome = json.loads(done.stdout)
-    assert outcome["steps"] == 24 and outcome["before"] is None and set(outcome["after"]) == {"R@1", "R@5", "R@10", "MRR"}
+    assert (
+        outcome["steps"] == 24 and outcome["before"] is None and set(outcome["after"]) == {"R@1", "R@5", "R@10", "MRR"}
+    )
     return out
 
 

@@ -6,7 +6,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
+from limner.data.tokenizer import Tokenizer
+from limner.types import END_TOKEN
+
 __all__ = ["Lesson", "Lessons", "Vectors"]
+
+_BLOCK = 4096
+_LONGEST = 32
 
 Vectors = Float32[np.ndarray, "texts teacher_dim"]
 
@@ -42,6 +48,28 @@ class Lessons:
     def vectors(self, meanings: Sequence[str]) -> Vectors:
         """Return the teacher's vectors of texts that it was asked about."""
         return self._vectors[[self._rows[meaning] for meaning in meanings]]
+
+    def token_vectors(self, tokenizer: Tokenizer, dim: int) -> Float32[np.ndarray, "vocab dim"]:
+        """Return a vector for each token: what the texts that it occurs in mean, along the `dim` widest directions.
+
+        The mean of all texts is taken away, so tokens that occur everywhere are near zero; the others have unit
+        variance on average. Tokens that no lesson uses are zero.
+        """
+        sums = np.zeros((tokenizer.vocab_size, self._vectors.shape[1]), dtype=np.float64)
+        counts = np.zeros(tokenizer.vocab_size)
+        shares = np.diff(self._bounds, prepend=0.0)
+        centred = self._vectors - shares @ self._vectors[self._meanings]
+        for start in range(0, len(self), _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            tokens = tokenizer.encode(self._texts[rows], _LONGEST)[0].numpy()
+            text, place = np.nonzero(tokens > END_TOKEN)
+            used = tokens[text, place]
+            np.add.at(sums, used, centred[self._meanings[rows]][text] * shares[rows][text, None])
+            np.add.at(counts, used, shares[rows][text])
+        means = sums / np.maximum(counts, 1e-12)[:, None]
+        directions = np.linalg.eigh(means.T @ means)[1][:, ::-1][:, :dim]
+        vectors = means @ directions
+        return (vectors / np.sqrt(np.mean(vectors[counts > 0] ** 2))).astype(np.float32)
 
     def draw(self, count: int, seed: Sequence[int]) -> tuple[list[str], Vectors]:
         """Return texts drawn by weight and the teacher's vectors of what they mean; the same seed draws the same."""

@@ -51,7 +51,7 @@ def pictograms() -> Run:
         loader=LoaderConfig(batch_size=128, num_lessons=256, captions=captions, augmentation=augmentation),
         tokenizer=TokenizerConfig(vocab_size=9000, dropout_rate=0.05),
         loop=LoopConfig(
-            num_steps=1500,
+            num_steps=1150,
             warmup_steps=100,
             averaging_decay=0.995,
             save_every=100,

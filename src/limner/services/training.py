@@ -133,6 +133,10 @@ def resume_run(out: Path, *, report: Report, say: Say) -> TrainingReport:
         before = held_out.figures(_embedder(model.eval(), tokenizer))
         say(f"before: {_sentence(before)}")
     config = run.model
+    lessons = _lessons(run, sets, rows, out / "teacher.safetensors", say)
+    if lessons and not values["initial"]:
+        vectors = lessons.token_vectors(tokenizer, config.text.token_dim)
+        model.text.tokens.weight.data.copy_(torch.from_numpy(vectors))
     loader = CaptionedLoader(
         sets,
         rows,
@@ -140,7 +144,7 @@ def resume_run(out: Path, *, report: Report, say: Say) -> TrainingReport:
         run.loader,
         image_size=config.vision.image_size,
         text_length=config.text.length,
-        lessons=_lessons(run, sets, rows, out / "teacher.safetensors", say),
+        lessons=lessons,
     )
     say(f"training on {len(loader):,} pictures, validating on {len(held_out):,}")
     state = latest_state(out / "checkpoints")

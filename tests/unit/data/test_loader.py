@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.shapes import shape_records, write_shapes
 
 from limner.data.augmentation import AugmentationConfig
 from limner.data.captions import CaptionChoice, Captions
@@ -14,7 +15,6 @@ from limner.data.picture_set import PictureSet, Record
 from limner.data.tokenizer import Tokenizer, TokenizerConfig
 from limner.errors import DataError
 from limner.types import CaptionedBatch
-from tests.shapes import shape_records, write_shapes
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,9 @@ def tokenizer() -> Tokenizer:
     return Tokenizer.train(texts, TokenizerConfig(vocab_size=300))
 
 
-def loader(pictures: PictureSet, tokenizer: Tokenizer, *, rank: int = 0, num_ranks: int = 1, **changes) -> CaptionedLoader:
+def loader(
+    pictures: PictureSet, tokenizer: Tokenizer, *, rank: int = 0, num_ranks: int = 1, **changes
+) -> CaptionedLoader:
     config = LoaderConfig(**{"batch_size": 10, "seed": 3} | changes)
     return CaptionedLoader(
         [pictures],
@@ -113,7 +115,7 @@ def test_a_set_without_captions_is_an_error(tmp_path: Path, tokenizer: Tokenizer
 def test_languages_are_drawn_by_weight(pictures: PictureSet) -> None:
     choice = CaptionChoice(languages={"en": 3.0, "*": 1.0})
     captions = Captions([pictures], [np.arange(len(pictures))], choice)
-    texts = [captions.draw(0, (0, k))[0] for k in range(800)]
+    texts = [captions.draw(0, (0, k)).text for k in range(800)]
     share = sum(text.isascii() for text in texts) / len(texts)
     assert 0.68 < share < 0.82
 
@@ -121,7 +123,7 @@ def test_languages_are_drawn_by_weight(pictures: PictureSet) -> None:
 def test_tags_and_templates_are_drawn_at_their_rates(pictures: PictureSet) -> None:
     choice = CaptionChoice(languages={"en": 1.0}, tag_rate=0.5, template_rate=0.25, templates=("an icon of {}",))
     captions = Captions([pictures], [np.arange(len(pictures))], choice)
-    texts = Counter(captions.draw(0, (0, k))[0].replace("an icon of ", "icon:") for k in range(1000))
+    texts = Counter(captions.draw(0, (0, k)).text.replace("an icon of ", "icon:") for k in range(1000))
     assert 0.2 < sum(count for text, count in texts.items() if text.startswith("icon:")) / 1000 < 0.3
     assert 0.43 < sum(count for text, count in texts.items() if "a red circle" in text) / 1000 < 0.57
 

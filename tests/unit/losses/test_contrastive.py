@@ -43,7 +43,9 @@ def test_info_nce_equals_a_double_loop(seed: int) -> None:
 
 def test_one_positive_a_row_is_the_cross_entropy_of_torch() -> None:
     scores = random_case(1, 6, 6)[0]
-    expected = (functional.cross_entropy(scores, torch.arange(6)) + functional.cross_entropy(scores.T, torch.arange(6))) / 2
+    expected = (
+        functional.cross_entropy(scores, torch.arange(6)) + functional.cross_entropy(scores.T, torch.arange(6))
+    ) / 2
     torch.testing.assert_close(symmetric_info_nce(scores, torch.eye(6, dtype=torch.bool)), expected)
 
 

@@ -141,7 +141,10 @@ def test_rates_of_unknown_or_all_parts_are_errors() -> None:
 
 def test_vectors_are_not_decayed() -> None:
     groups = build_optimizer(Regression().model, OptimizerConfig(weight_decay=0.3)).param_groups
-    assert {(p.ndim >= 2, group["weight_decay"]) for group in groups for p in group["params"]} == {(True, 0.3), (False, 0.0)}
+    assert {(p.ndim >= 2, group["weight_decay"]) for group in groups for p in group["params"]} == {
+        (True, 0.3),
+        (False, 0.0),
+    }
 
 
 def test_the_schedule_rises_and_falls() -> None:
