@@ -1,6 +1,6 @@
 """How well does a CLIP that learned Fashion-MNIST's captions name its test pictures, beside classifiers?
 
-    python benchmarks/fashion_mnist.py [--recipe clip] [--set loop.num_steps=4000]
+    python benchmarks/fashion_mnist.py [--recipe clip-fashion-mnist] [--set loop.num_steps=4000]
 
 The model never sees a class number: it learns from captions, and each of the 10,000 test pictures gets the class whose
 prompts lie nearest. The other figures are of supervised classifiers, as the data set's own page lists them.
@@ -28,7 +28,7 @@ _SUPERVISED = [
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--recipe", default="clip")
+    parser.add_argument("--recipe", default="clip-fashion-mnist")
     parser.add_argument("--set", action="append", default=[], dest="settings", help="a setting for limner train")
     parser.add_argument("--data", type=Path, default=Path("benchmarks/work/fashion-mnist"), help="made if missing")
     parser.add_argument("--run", type=Path, default=Path("benchmarks/work/fashion-mnist-run"), help="resumed if there")

@@ -4,8 +4,14 @@ from collections.abc import Callable
 
 from limner.recipes.base import Run
 from limner.recipes.clip import clip, clip_vit
+from limner.recipes.fashion_mnist import clip_fashion_mnist
 from limner.recipes.pictograms import pictograms
 
 __all__ = ["RECIPES"]
 
-RECIPES: dict[str, Callable[[], Run]] = {"clip": clip, "clip-vit": clip_vit, "pictograms": pictograms}
+RECIPES: dict[str, Callable[[], Run]] = {
+    "clip": clip,
+    "clip-fashion-mnist": clip_fashion_mnist,
+    "clip-vit": clip_vit,
+    "pictograms": pictograms,
+}

@@ -1,4 +1,4 @@
-"""Held-out pictures and captions that judge a model while it learns: text -> picture R@k and MRR."""
+"""Held-out pictures and captions that judge a model while it learns: text -> picture R@k, MRR and mAP."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from limner.search.embedder import Embedder
 __all__ = ["HeldOut"]
 
 _MOST_PICTURES = 1000
-_SHOWN = ("R@1", "R@5", "R@10", "MRR")
+_SHOWN = ("R@1", "R@5", "R@10", "MRR", "mAP")
 
 
 class HeldOut:
@@ -52,7 +52,7 @@ class HeldOut:
         return len(self.captions)
 
     def figures(self, embedder: Embedder) -> dict[str, float]:
-        """Return text -> picture R@1, R@5, R@10 and MRR of a model; nothing if nothing is held out."""
+        """Return text -> picture R@1, R@5, R@10, MRR and mAP of a model; nothing if nothing is held out."""
         if not self.captions:
             return {}
         pictures = embedder.embed_pictures(self._squared(embedder.model.config.vision.image_size))

@@ -45,7 +45,7 @@ class Monitor:
     log: Callable[[int, dict[str, float]], None]
     validate: Callable[[nn.Module], dict[str, float]]
     keep: Callable[[nn.Module, int], None]
-    judge: str = "MRR"
+    judge: str = "mAP"
 
 
 def train(

@@ -35,7 +35,7 @@ def batches(start: int) -> Iterator[Tensor]:
 
 
 def quiet(log: Callable[[int, dict[str, float]], None] = lambda step, metrics: None) -> Monitor:
-    return Monitor(log=log, validate=lambda model: {"MRR": 0.5}, keep=lambda model, step: None)
+    return Monitor(log=log, validate=lambda model: {"mAP": 0.5}, keep=lambda model, step: None)
 
 
 def config(**changes: Any) -> LoopConfig:
@@ -102,7 +102,7 @@ def test_the_best_weights_by_validation_are_kept(tmp_path: Path) -> None:
     kept: list[int] = []
     monitor = Monitor(
         log=lambda step, metrics: None,
-        validate=lambda model: {"MRR": next(figures)},
+        validate=lambda model: {"mAP": next(figures)},
         keep=lambda model, step: kept.append(step),
     )
     train(Regression(), batches, config(validate_every=5), folder=tmp_path, monitor=monitor)
