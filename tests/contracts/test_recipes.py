@@ -1,10 +1,11 @@
-"""Every recipe, as it is but with few steps, learns a few drawn shapes."""
+"""Every recipe, as it is but with few steps, learns a few drawn shapes; those with a teacher ask for it by name."""
 
 from pathlib import Path
 
 import pytest
 from tests.shapes import write_shapes
 
+from limner.errors import ModelError
 from limner.recipes import RECIPES
 from limner.search.embedder import load_embedder
 from limner.services.training import start_run
@@ -20,7 +21,10 @@ SHORT = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(RECIPES))
+TAUGHT = sorted(name for name, recipe in RECIPES.items() if recipe().objective.kind == "taught")
+
+
+@pytest.mark.parametrize("name", sorted(set(RECIPES) - set(TAUGHT)))
 def test_a_recipe_trains_saves_and_loads(name: str, tmp_path: Path) -> None:
     write_shapes(tmp_path / "set")
     said: list[str] = []
@@ -36,3 +40,21 @@ def test_a_recipe_trains_saves_and_loads(name: str, tmp_path: Path) -> None:
     assert len(losses) == 12 and min(losses[-3:]) < losses[0]
     assert 0 <= outcome.after["R@1"] <= 1
     assert load_embedder(tmp_path / "run").embed_texts(["a red circle", "красный круг"]).shape[0] == 2
+
+
+@pytest.mark.parametrize("name", TAUGHT)
+def test_a_missing_teacher_is_an_error_that_says_how_to_install_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("limner.interop.sentence_teacher.find_spec", lambda package: None)
+    monkeypatch.setattr("limner.interop.efficientnet.find_spec", lambda package: None)
+    write_shapes(tmp_path / "set")
+    with pytest.raises(ModelError, match="limner\\[teachers\\]"):
+        start_run(
+            name,
+            [tmp_path / "set"],
+            tmp_path / "run",
+            settings=SHORT,
+            report=lambda done, total, note: None,
+            say=lambda text: None,
+        )

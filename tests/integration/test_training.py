@@ -53,7 +53,9 @@ def finished(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr
     outcome = json.loads(done.stdout)
     assert (
-        outcome["steps"] == 24 and outcome["before"] is None and set(outcome["after"]) == {"R@1", "R@5", "R@10", "MRR", "mAP"}
+        outcome["steps"] == 24
+        and outcome["before"] is None
+        and set(outcome["after"]) == {"R@1", "R@5", "R@10", "MRR", "mAP"}
     )
     return out
 
