@@ -1,12 +1,9 @@
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from tests.command import Command, finish
 
-from limner.cli.main import app
 from limner.data.builtin import BUILTIN, build
 from limner.data.builtin.splitting import split_of
 from limner.data.decoding import decode_picture
@@ -15,18 +12,19 @@ from limner.errors import DataError, UsageError
 
 
 def test_a_small_set_is_built_from_the_registry_and_then_reused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    limner: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LIMNER_CACHE", str(tmp_path / "cache"))
     words = ["data", "get", "pictograms", str(tmp_path / "set"), "--families", "twemoji", "--limit", "40", "--json"]
-    done = subprocess.run([sys.executable, "-m", "limner.cli", *words], capture_output=True, check=True)
-    answer = json.loads(done.stdout)
+    status, out, err = finish(*words)
+    assert status == 0, err
+    answer = json.loads(out)
     assert (answer["reused"], answer["num_pictures"]) == (False, 40)
     assert answer["families"][0]["dropped"]["the same in another skin tone"] > 2000
     again = build("pictograms", tmp_path / "set", families=["twemoji"], limit=40)
     assert again.to_json() == {**answer, "reused": True}
-    shown = CliRunner().invoke(app, words[:-1])
-    assert shown.exit_code == 0 and "twemoji" in shown.stdout and "skin tone" in shown.stdout
+    status, out, _ = limner(*words[:-1])
+    assert status == 0 and "twemoji" in out and "skin tone" in out
     records = list(PictureSet.open(tmp_path / "set").records())
     assert len({record.concept for record in records}) == 40
     for record in records:

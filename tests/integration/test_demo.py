@@ -2,7 +2,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.colours import write_tiny_model
 from tests.shapes import shape_records
 
 from limner.data.picture_set import PictureSet
@@ -26,12 +25,11 @@ def write_small_set(name: str, out: Path, **_: object) -> PictureSet:
 
 
 @pytest.fixture
-def ran(tmp_path, monkeypatch):
+def ran(model, tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "build", write_small_set)
-    model = str(write_tiny_model(tmp_path / "model"))
 
     def run() -> demo.Demo:
-        return demo.run_demo(tmp_path / "demo", model=model, report=lambda *_: None, say=lambda _: None)
+        return demo.run_demo(tmp_path / "demo", model=str(model), report=lambda *_: None, say=lambda _: None)
 
     return run
 

@@ -3,31 +3,11 @@ from dataclasses import replace
 
 import pytest
 from PIL import Image
-from tests.colours import write_tiny_model
 from tests.shapes import draw, shape_records, write_shapes
 
-from limner.cli.console import run
-from limner.cli.main import app
 from limner.data.picture_set import PictureSet
 
 FIGURES = {"R@1", "R@5", "R@10", "MRR", "mAP", "nDCG@10"}
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return str(write_tiny_model(tmp_path_factory.mktemp("model")))
-
-
-@pytest.fixture
-def limner(capsys):
-    """Run the command line; return its exit status, standard output and standard error."""
-
-    def call(*words):
-        status = run(lambda: app([str(word) for word in words], standalone_mode=False))
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return call
 
 
 def test_evaluate_prints_one_object(limner, model, tmp_path):

@@ -1,15 +1,14 @@
 """Real kills and a disk that takes no more: an import leaves no half set, and the next one works."""
 
-import shlex
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.command import finish, start
 
 from limner.data.picture_set import PictureSet, Record
 from limner.errors import DataError
@@ -27,12 +26,11 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def importing(source: Path, out: Path, *options: str) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "limner.cli", "data", "import", str(source), str(out), *options]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def importing(source: Path, out: Path, *options: str) -> "subprocess.Popen[str]":
+    return start("data", "import", source, out, *options, is_silent=True)
 
 
-def kill_once_begun(run: "subprocess.Popen[bytes]", out: Path, number: int, *, seconds: float = 0.0) -> int:
+def kill_once_begun(run: "subprocess.Popen[str]", out: Path, number: int, *, seconds: float = 0.0) -> int:
     """Send a signal some time after the first file is written; return the exit status."""
     while not out.with_name(f".{out.name}.partial").exists() and run.poll() is None:
         time.sleep(0.01)
@@ -69,8 +67,7 @@ def test_an_interrupted_import_cleans_up(source: Path, tmp_path: Path) -> None:
 
 
 def test_a_disk_that_takes_no_more_is_a_named_error(source: Path, tmp_path: Path) -> None:
-    command = shlex.join([sys.executable, "-m", "limner.cli", "data", "import", str(source), str(tmp_path / "set")])
-    run = subprocess.run(["bash", "-c", f"ulimit -f 1024; exec {command}"], capture_output=True, text=True)
-    assert (run.returncode, run.stdout) == (1, "")
-    assert run.stderr.splitlines()[-1].startswith("error: File too large: ")
+    status, out, err = finish("data", "import", source, tmp_path / "set", disk_blocks=1024)
+    assert (status, out) == (1, "")
+    assert err.splitlines()[-1].startswith("error: File too large: ")
     assert list(tmp_path.iterdir()) == []

@@ -3,12 +3,11 @@
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from tests.colours import write_tiny_model
+from tests.command import start
 from tests.photos import paint_some
 
 from limner.search.collection import Collection
@@ -16,11 +15,6 @@ from limner.search.manifest import is_collection
 from limner.services.indexing import index_pictures
 
 NUM_PICTURES = 640
-
-
-def start(*words) -> subprocess.Popen:
-    command = [sys.executable, "-m", "limner.cli", "index", *map(str, words), "--json"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def run_and_kill(process: subprocess.Popen, num_reports: int, delay: float, to: Path) -> int:
@@ -39,11 +33,6 @@ def run_and_kill(process: subprocess.Popen, num_reports: int, delay: float, to: 
     return saved
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_tiny_model(tmp_path_factory.mktemp("model"))
-
-
 def search_meanwhile(collection: Path) -> None:
     """A reader finds whatever is there while a writer is in the middle of its work."""
     if is_collection(collection):
@@ -58,7 +47,9 @@ def test_no_picture_reported_as_saved_is_lost_or_embedded_twice(model, tmp_path)
     moments = random.Random(0)
     present = 0
     for num_reports in (1, 2, 2):
-        saved = run_and_kill(start(photos, "--to", to, "--model", model), num_reports, moments.uniform(0, 0.03), to)
+        saved = run_and_kill(
+            start("index", photos, "--to", to, "--model", model), num_reports, moments.uniform(0, 0.03), to
+        )
         rows = Collection.open(to)._table.read(["path"])["path"].to_pylist()
         assert len(rows) == len(set(rows)) >= saved >= present
         assert set(rows) <= set(map(str, paths))
@@ -68,7 +59,7 @@ def test_no_picture_reported_as_saved_is_lost_or_embedded_twice(model, tmp_path)
     assert (report.added, report.unchanged, report.num_pictures) == (NUM_PICTURES - present, present, NUM_PICTURES)
 
     before = [hit.id for hit in Collection.open(to).search("a red circle")]
-    assert run_and_kill(start("--to", to, "--reindex"), 1, 0.02, to) > 0
+    assert run_and_kill(start("index", "--to", to, "--reindex"), 1, 0.02, to) > 0
     assert [hit.id for hit in Collection.open(to).search("a red circle")] == before
     assert index_pictures([], to, anew=True).added == NUM_PICTURES
     assert len(list(to.glob("*.lance"))) == 2
@@ -79,6 +70,6 @@ def test_a_kill_before_anything_is_saved_leaves_nothing_in_the_way(model, tmp_pa
     photos, to = tmp_path / "photos", tmp_path / "collection"
     paint_some(photos, 5)
     for delay in (0.5, 2.5):
-        run_and_kill(start(photos, "--to", to, "--model", model), 0, delay, to)
+        run_and_kill(start("index", photos, "--to", to, "--model", model), 0, delay, to)
         assert not to.exists() or is_collection(to)
     assert index_pictures([photos], to, model=str(model)).num_pictures == 5

@@ -1,33 +1,13 @@
 import json
-import subprocess
-import sys
 
 import pytest
 from PIL import Image
 from tests.colours import write_tiny_model
+from tests.command import finish, start
 from tests.photos import paint, paint_some
 
-from limner.cli.console import run
-from limner.cli.main import app
 from limner.search.collection import Collection
 from limner.services.indexing import index_pictures
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_tiny_model(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture
-def limner(capsys):
-    """Run the command line; return its exit status, standard output and standard error."""
-
-    def call(*words):
-        status = run(lambda: app([str(word) for word in words], standalone_mode=False))
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture
@@ -206,26 +186,16 @@ def test_a_model_whose_weights_changed_is_told(limner, collection, model, tmp_pa
     assert limner("search", collection, "red", "--json")[0] == 0
 
 
-def start(*words, limit: int | None = None) -> subprocess.Popen:
-    """The command in a process of its own; files end at `limit` blocks of 1 KiB, as on a full disk."""
-    command = [sys.executable, "-m", "limner.cli", *map(str, words)]
-    if limit is not None:
-        command = ["bash", "-c", f'ulimit -f {limit}; exec "$@"', "limner", *command]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
 def test_a_full_disk_is_told_and_nothing_saved_is_lost(model, tmp_path):
     paint_some(tmp_path / "photos", 130)
     to = tmp_path / "collection"
-    with start("index", tmp_path / "photos", "--to", to, "--model", model, limit=6) as process:
-        out, err = process.communicate(timeout=120)
-    assert (process.returncode, out) == (1, "")
+    status, out, err = finish("index", tmp_path / "photos", "--to", to, "--model", model, disk_blocks=6)
+    assert (status, out) == (1, "")
     assert "the disk is full" in one_error(err)
     assert not to.exists() and not list(tmp_path.glob(".*"))
     assert index_pictures([tmp_path / "photos"], to, model=str(model)).added == 130
     paint_some(tmp_path / "more", 130)
-    with start("index", tmp_path / "more", "--to", to, limit=6) as process:
-        assert "the disk is full" in one_error(process.communicate(timeout=120)[1])
+    assert "the disk is full" in one_error(finish("index", tmp_path / "more", "--to", to, disk_blocks=6)[2])
     assert len(Collection.open(to).search("red", top=500)) == 130
 
 

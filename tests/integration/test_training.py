@@ -1,15 +1,12 @@
 """`limner train` as a user runs it: a real process, killed for real, resumed, and used."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
+from tests.command import Command, finish, start
 from tests.shapes import shape_records, write_shapes
 
 from limner.data.picture_set import PictureSet, Record
@@ -37,10 +34,6 @@ def words(recipe: str, data: Path, out: Path, **changes: str) -> list[str]:
     return ["train", recipe, "--data", str(data), "--out", str(out), *options]
 
 
-def limner(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "limner.cli", *arguments], capture_output=True, text=True)
-
-
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_shapes(tmp_path_factory.mktemp("sets") / "shapes").path
@@ -49,9 +42,9 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def finished(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "whole"
-    done = limner(*words("clip", shapes, out), "--json")
-    assert done.returncode == 0, done.stderr
-    outcome = json.loads(done.stdout)
+    status, printed, err = finish(*words("clip", shapes, out), "--json")
+    assert status == 0, err
+    outcome = json.loads(printed)
     assert (
         outcome["steps"] == 24
         and outcome["before"] is None
@@ -69,39 +62,36 @@ def test_a_run_leaves_a_model_a_log_and_events(finished: Path) -> None:
 
 def test_a_killed_run_resumes_to_the_same_weights(shapes: Path, finished: Path, tmp_path: Path) -> None:
     out = tmp_path / "cut"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "limner.cli", *words("clip", shapes, out)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 120
+    process = start(*words("clip", shapes, out), is_silent=True)
+    deadline = time.monotonic() + 300
     while len(read_log(out)) < 10 and time.monotonic() < deadline:
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait()
     assert 10 <= len(read_log(out)) < 24
-    done = limner("train", "--resume", str(out))
-    assert done.returncode == 0, done.stderr
+    status, _, err = finish("train", "--resume", out)
+    assert status == 0, err
     whole, resumed = load_file(finished / "last/model.safetensors"), load_file(out / "last/model.safetensors")
     assert all((whole[name] == resumed[name]).all() for name in whole)
     assert [line["step"] for line in read_log(out) if "loss" in line] == list(range(1, 25))
 
 
-def test_fine_tuning_says_what_it_was_before_and_after(shapes: Path, finished: Path, tmp_path: Path) -> None:
-    done = limner(*words("clip", shapes, tmp_path / "tuned"), "--from", str(finished), "--json")
-    assert done.returncode == 0, done.stderr
-    outcome = json.loads(done.stdout)
-    assert "before:" in done.stderr and "after:" in done.stderr
+def test_fine_tuning_says_what_it_was_before_and_after(
+    limner: Command, shapes: Path, finished: Path, tmp_path: Path
+) -> None:
+    status, out, err = limner(*words("clip", shapes, tmp_path / "tuned"), "--from", finished, "--json")
+    assert status == 0, err
+    outcome = json.loads(out)
+    assert "before:" in err and "after:" in err
     assert outcome["got_worse"] == (outcome["after"]["R@1"] < outcome["before"]["R@1"])
-    assert ("WORSE" in done.stderr) == outcome["got_worse"]
+    assert ("WORSE" in err) == outcome["got_worse"]
 
 
-def test_one_picture_can_be_trained_on(tmp_path: Path) -> None:
+def test_one_picture_can_be_trained_on(limner: Command, tmp_path: Path) -> None:
     PictureSet.write(tmp_path / "one", list(shape_records())[:1])
-    done = limner(*words("clip-vit", tmp_path / "one", tmp_path / "run", loop__num_steps="3"))
-    assert done.returncode == 0, done.stderr
-    assert "nothing is held out" in done.stderr
+    status, _, err = limner(*words("clip-vit", tmp_path / "one", tmp_path / "run", loop__num_steps="3"))
+    assert status == 0, err
+    assert "nothing is held out" in err
     assert load_embedder(tmp_path / "run").embed_texts(["x"]).shape == (1, 192)
 
 
@@ -110,22 +100,24 @@ def without_captions(folder: Path) -> Path:
     return PictureSet.write(folder / "bare", bare).path
 
 
-def test_wrong_usage_is_one_sentence_and_leaves_nothing(shapes: Path, finished: Path, tmp_path: Path) -> None:
-    out = tmp_path / "run"
+def test_wrong_usage_is_one_sentence_and_leaves_nothing(
+    limner: Command, shapes: Path, finished: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
     cases = {
-        "unknown recipe 'clop'": (words("clop", shapes, out), 2),
-        "unknown key 'loop.stpes'": ([*words("clip", shapes, out), "--set", "loop.stpes=1"], 2),
-        "--set takes name=value": ([*words("clip", shapes, out), "--set", "loop"], 2),
-        "there is no picture set": (words("clip", tmp_path / "nowhere", out), 1),
+        "unknown recipe 'clop'": (words("clop", shapes, run), 2),
+        "unknown key 'loop.stpes'": ([*words("clip", shapes, run), "--set", "loop.stpes=1"], 2),
+        "--set takes name=value": ([*words("clip", shapes, run), "--set", "loop"], 2),
+        "there is no picture set": (words("clip", tmp_path / "nowhere", run), 1),
         "not empty": (words("clip", shapes, finished), 2),
-        "is not a model": ([*words("clip", shapes, out), "--from", str(tmp_path)], 1),
-        "has a caption": (words("clip", without_captions(tmp_path), out), 1),
+        "is not a model": ([*words("clip", shapes, run), "--from", str(tmp_path)], 1),
+        "has a caption": (words("clip", without_captions(tmp_path), run), 1),
         "not a run": (["train", "--resume", str(tmp_path)], 1),
         "give a recipe": (["train"], 2),
-        "--data": (["train", "clip", "--out", str(out)], 2),
+        "--data": (["train", "clip", "--out", str(run)], 2),
     }
     for sentence, (arguments, status) in cases.items():
-        done = limner(*arguments)
-        assert (done.returncode, done.stdout) == (status, ""), (sentence, done.stderr)
-        assert sentence in done.stderr and "Traceback" not in done.stderr
-        assert not out.exists()
+        found, out, err = limner(*arguments)
+        assert (found, out) == (status, ""), (sentence, err)
+        assert sentence in err and "Traceback" not in err
+        assert not run.exists()

@@ -1,12 +1,9 @@
 import json
-import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
-
-from limner.cli.console import run
-from limner.cli.main import app
+from tests.command import Command
 
 
 @pytest.fixture
@@ -19,33 +16,21 @@ def folder(tmp_path: Path) -> Path:
     return source
 
 
-def limner(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["limner", *map(str, words)])
-    try:
-        return run(app)
-    except SystemExit as left:
-        return int(left.code or 0)
-
-
-def test_import_show_check(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_import_show_check(limner: Command, folder: Path, tmp_path: Path) -> None:
     out, sheet = tmp_path / "set", tmp_path / "sheet.png"
-    assert limner(monkeypatch, "data", "import", folder, out, "--language", "en") == 0
-    printed = capsys.readouterr()
-    assert "kept" in printed.out and "left out" in printed.out
-    assert "file names are used" in printed.err and "set.report.jsonl" in printed.err
-    assert limner(monkeypatch, "data", "show", out, "--out", sheet) == 0
-    assert "синий кит" in capsys.readouterr().out
+    status, printed, notes = limner("data", "import", folder, out, "--language", "en")
+    assert status == 0
+    assert "kept" in printed and "left out" in printed
+    assert "file names are used" in notes and "set.report.jsonl" in notes
+    status, printed, _ = limner("data", "show", out, "--out", sheet)
+    assert status == 0 and "синий кит" in printed
     with Image.open(sheet) as image:
         assert image.width > 300
-    assert limner(monkeypatch, "data", "check", folder) == 0
-    assert "broken.png" in capsys.readouterr().out
+    status, printed, _ = limner("data", "check", folder)
+    assert status == 0 and "broken.png" in printed
 
 
-def test_json_is_one_object_alone_on_standard_output(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_json_is_one_object_alone_on_standard_output(limner: Command, folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "set"
     found = {}
     for name, words in {
@@ -53,16 +38,15 @@ def test_json_is_one_object_alone_on_standard_output(
         "show": ("show", out),
         "check": ("check", out),
     }.items():
-        assert limner(monkeypatch, "data", *words, "--json") == 0
-        found[name] = json.loads(capsys.readouterr().out)
+        status, printed, _ = limner("data", *words, "--json")
+        assert status == 0
+        found[name] = json.loads(printed)
     assert (found["import"]["num_pictures"], found["import"]["num_rejected"]) == (2, 1)
     assert [picture["id"] for picture in found["show"]["sample"]] == ["red_fox.png", "синий_кит.png"]
     assert found["check"]["num_pictures"] == 2
 
 
-def test_errors_are_one_sentence_with_a_status(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_errors_are_one_sentence_with_a_status(limner: Command, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for status, words in (
         (1, ("import", tmp_path / "empty", tmp_path / "set")),
@@ -71,17 +55,17 @@ def test_errors_are_one_sentence_with_a_status(
         (1, ("show", folder)),
         (1, ("check", tmp_path / "empty")),
     ):
-        assert limner(monkeypatch, "data", *words) == status, words
-        printed = capsys.readouterr()
-        assert printed.out == ""
-        assert printed.err.strip().splitlines()[-1].startswith("error: ")
-        assert "Traceback" not in printed.err
+        found, out, err = limner("data", *words)
+        assert found == status, words
+        assert out == ""
+        assert err.strip().splitlines()[-1].startswith("error: ")
+        assert "Traceback" not in err
     assert not (tmp_path / "set").exists()
 
 
-def test_a_table_with_its_own_column_names(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_with_its_own_column_names(limner: Command, folder: Path, tmp_path: Path) -> None:
     table = tmp_path / "bilder.csv"
     table.write_text("bild;wort\nred_fox.png;Fuchs\n")
     options = ("--pictures", folder, "--picture-column", "bild", "--caption-column", "wort", "--language", "de")
-    assert limner(monkeypatch, "data", "import", table, tmp_path / "set", *options) == 0
-    assert limner(monkeypatch, "data", "import", table, tmp_path / "other", "--picture-column", "x") == 2
+    assert limner("data", "import", table, tmp_path / "set", *options)[0] == 0
+    assert limner("data", "import", table, tmp_path / "other", "--picture-column", "x")[0] == 2

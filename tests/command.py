@@ -1,0 +1,26 @@
+"""The command `limner` in a process of its own, to be killed, starved of disk, or run beside another."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+__all__ = ["Command", "finish", "start"]
+
+Command = Callable[..., tuple[int, str, str]]
+"""Words to exit status, standard output and standard error."""
+
+
+def start(*words: object, disk_blocks: int | None = None, is_silent: bool = False) -> "subprocess.Popen[str]":
+    """Start the command; no file of it grows past `disk_blocks` KiB, as on a full disk."""
+    command = [sys.executable, "-m", "limner.cli", *map(str, words)]
+    if disk_blocks is not None:
+        command = ["bash", "-c", f'ulimit -f {disk_blocks}; exec "$@"', "limner", *command]
+    stream = subprocess.DEVNULL if is_silent else subprocess.PIPE
+    return subprocess.Popen(command, stdout=stream, stderr=stream, text=True)
+
+
+def finish(*words: object, disk_blocks: int | None = None) -> tuple[int, str, str]:
+    """Run the command to its end; return its exit status, standard output and standard error."""
+    with start(*words, disk_blocks=disk_blocks) as process:
+        out, err = process.communicate()
+    return process.returncode, out, err
