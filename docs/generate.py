@@ -6,9 +6,10 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
-import click
 import typer.main
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from limner.cli.main import app
 from limner.config import to_dict
@@ -19,11 +20,10 @@ REFERENCE = Path(__file__).parent / "reference"
 
 def cli_page() -> str:
     """Return the help of every command."""
-    command = typer.main.get_command(app)
     lines = ["# Command line", "", "Made from the code by `make format`.", ""]
-    for path, leaf in _leaves(command, "limner"):
+    for path, leaf in _leaves(typer.main.get_group(app), "limner"):
         lines += [f"## `{path}`", "", (leaf.help or "").split("\n\n")[0].replace("\n", " ").strip(), ""]
-        rows = [_row(parameter) for parameter in leaf.params if parameter.name != "help"]
+        rows = [_row(parameter) for parameter in leaf.params if isinstance(parameter, TyperArgument | TyperOption)]
         lines += ["| argument or option | what it is |", "|---|---|", *rows, ""]
     return "\n".join(lines)
 
@@ -43,18 +43,15 @@ def recipes_page() -> str:
     return "\n".join(lines)
 
 
-def _leaves(command: click.Command, path: str) -> list[tuple[str, click.Command]]:
-    if not isinstance(command, click.Group):
-        return [(path, command)]
-    return [leaf for name, child in command.commands.items() for leaf in _leaves(child, f"{path} {name}")]
+def _leaves(command: Any, path: str) -> list[tuple[str, TyperCommand]]:
+    if isinstance(command, TyperGroup):
+        return [leaf for name, child in command.commands.items() for leaf in _leaves(child, f"{path} {name}")]
+    return [(path, command)]
 
 
-def _row(parameter: click.Parameter) -> str:
-    if isinstance(parameter, click.Option):
-        name = ", ".join(f"`{option}`" for option in parameter.opts)
-        return f"| {name} | {_cell(parameter.help or '')} |"
-    text = str(vars(parameter).get("help") or "")
-    return f"| `{(parameter.name or '').upper()}` | {_cell(text)} |"
+def _row(parameter: TyperArgument | TyperOption) -> str:
+    names = parameter.opts if isinstance(parameter, TyperOption) else [(parameter.name or "").upper()]
+    return f"| {', '.join(f'`{name}`' for name in names)} | {_cell(parameter.help or '')} |"
 
 
 def _cell(text: str) -> str:

@@ -46,8 +46,7 @@ def test_a_recipe_trains_saves_and_loads(name: str, tmp_path: Path) -> None:
 def test_a_missing_teacher_is_an_error_that_says_how_to_install_it(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("limner.interop.sentence_teacher.find_spec", lambda package: None)
-    monkeypatch.setattr("limner.interop.efficientnet.find_spec", lambda package: None)
+    monkeypatch.setattr("limner.interop.packages.find_spec", lambda package: None)
     write_shapes(tmp_path / "set")
     with pytest.raises(ModelError, match="limner\\[teachers\\]"):
         start_run(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from limner.cli.console import note, print_json
+from limner.cli.options import AsJson
 
 if TYPE_CHECKING:
     from limner.services.classifying import Classification
@@ -20,7 +21,7 @@ def classify(
         Path | None, typer.Option(help="A file of prompts, one a line, with {} where the label goes.")
     ] = None,
     model: Annotated[str, typer.Option(help="A run or model folder, or the name of a shipped model.")] = "pictograms",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
     sheet: Annotated[Path | None, typer.Option(help="Draw a contact sheet with the labels into this file.")] = None,
 ) -> None:
     """Print the probability of each label for each picture, without training on the labels.

@@ -5,6 +5,7 @@ import json
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from io import TextIOWrapper
 from typing import Any
 
 from limner.errors import LimnerError, UsageError
@@ -43,6 +44,10 @@ def parse_settings(settings: Sequence[str]) -> dict[str, str]:
 
 def run(command: Callable[[], Any]) -> int:
     """Run the command line and return its exit status: 2 for wrong usage, 1 for other errors of the user."""
+    # A file name may hold bytes, and a text letters, that the terminal's encoding lacks.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     # What Pillow warns of is refused or harmless, and reported by ourselves where it matters.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:

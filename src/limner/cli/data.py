@@ -7,6 +7,7 @@ import typer
 
 from limner.cli.console import note, print_json
 from limner.cli.data_get import get
+from limner.cli.options import AsJson
 
 if TYPE_CHECKING:
     from limner.services.checking import Check
@@ -20,7 +21,6 @@ app.command("get")(get)
 
 _MOST_NAMES = 10
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Source = Annotated[
     str,
     typer.Argument(help="A folder, a CSV, TSV, JSON lines, Parquet or COCO JSON file, or tars (`{000..015}.tar`)."),
@@ -65,9 +65,7 @@ def import_(
         file_names=from_names,
     )
     with progress_bar("Importing", "pictures") as report:
-        done = import_source(
-            source, out, options, replace=replace, report=lambda number, text: report(number, None, text)
-        )
+        done = import_source(source, out, options, replace=replace, report=report)
     for text in done.notes:
         note(f"note: {text}")
     if as_json:
@@ -114,7 +112,7 @@ def check(
     from limner.services.checking import check as check_pictures
 
     with progress_bar("Checking", "pictures") as report:
-        found = check_pictures(pictures, SourceOptions(), report=lambda number, text: report(number, None, text))
+        found = check_pictures(pictures, SourceOptions(), report=report)
     for text in found.notes:
         note(f"note: {text}")
     if as_json:
@@ -189,7 +187,7 @@ def _print_check(found: "Check") -> None:
         ("alike", [" ~ ".join(group) for group in found.near_duplicates]),
         ("without captions", found.without_captions),
     ):
-        names = [*named[:_MOST_NAMES], f"and {len(named) - _MOST_NAMES} more"][: max(len(named), 1)]
-        shown = names if len(named) > _MOST_NAMES else named
+        left = len(named) - _MOST_NAMES
+        shown = [*named[:_MOST_NAMES], f"and {left} more"] if left > 0 else named
         table.add_row(title, f"{len(named):,}", escape("\n".join(shown)))
     _print(table)

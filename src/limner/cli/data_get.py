@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from limner.cli.console import note, print_json
+from limner.cli.options import AsJson
 
 if TYPE_CHECKING:
     from limner.services.getting import BuildReport
@@ -23,7 +24,7 @@ def get(
     ] = None,
     families: Annotated[str, typer.Option(help="Only these drawing styles of pictograms, divided by commas.")] = "",
     limit: Annotated[int | None, typer.Option(help="At most this many pictures.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Build a real picture set from published packages, and print what was kept, dropped and why.
 

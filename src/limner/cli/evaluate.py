@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from limner.cli.console import note, print_json
+from limner.cli.options import AsJson
 from limner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def evaluate(
             help="A test of the built-in sets: U unseen concepts, S unseen style, C clip art, D drawings by drawings."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print R@k, MRR, mAP and nDCG of text to picture and picture to text, with 95 % intervals.
 

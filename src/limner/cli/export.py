@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from limner.cli.console import print_json
+from limner.cli.options import AsJson
 
 __all__ = ["export"]
 
@@ -15,7 +16,7 @@ def export(
     model: Annotated[str, typer.Argument(help="A run folder, a model folder, or a shipped model's name.")],
     out: Annotated[Path, typer.Argument(help="The new folder.")],
     float32: Annotated[bool, typer.Option("--float32", help="Keep all digits; the files are twice as large.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write the weights, config and tokenizer of a model into a folder, in half precision."""
     from limner.services.exporting import export_model

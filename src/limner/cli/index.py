@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from limner.cli.console import note, print_json
+from limner.cli.options import AsJson
 
 if TYPE_CHECKING:
     from limner.services.indexing import Progress, SyncReport
@@ -35,7 +36,7 @@ def index(
     reindex: Annotated[
         bool, typer.Option("--reindex", help="Embed all pictures anew, as for another --model.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make a collection of pictures, or bring one in step: new, changed, renamed and deleted pictures.
 

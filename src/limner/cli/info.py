@@ -6,13 +6,14 @@ from typing import Annotated, Any
 import typer
 
 from limner.cli.console import print_json
+from limner.cli.options import AsJson
 
 __all__ = ["info"]
 
 
 def info(
     collection: Annotated[Path, typer.Argument(help="The folder that `limner index` has made.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print the size, the model, the index with its measured recall, and the skipped pictures of a collection."""
     from limner.services.indexing import describe

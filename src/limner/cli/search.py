@@ -1,6 +1,5 @@
 """`limner search`: the pictures that words, a picture, or a mixture of both describe."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,7 +53,7 @@ def search(
         searching.draw_hits(hits, sheet)
         note(f"wrote {sheet}")
     if as_json:
-        print_json({"query": str(query), "hits": [asdict(hit) for hit in hits]})
+        print_json(searching.as_json(query, hits))
     elif hits:
         _print_table(hits)
     else:

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from limner.cli.console import note, parse_settings, print_json
-from limner.cli.progress import progress_bar
 from limner.errors import UsageError
 
 __all__ = ["train"]
@@ -22,11 +21,12 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as one JSON object.")] = False,
 ) -> None:
     """Train a model on picture sets; a killed run goes on with --resume and ends with the same weights."""
+    from limner.cli.progress import progress_bar
     from limner.services.training import resume_run, start_run
 
     if resume is None and (not recipe or out is None):
         raise UsageError("give a recipe and --out RUN, or --resume RUN")
-    with progress_bar("training", "steps") as report:
+    with progress_bar("Training", "steps") as report:
         if resume is not None:
             outcome = resume_run(resume, report=report, say=note)
         else:

@@ -97,17 +97,14 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
-def read_picture(
-    path: Path, *, max_pixels: int = 100_000_000, svg_size: int = 256, at_least: int | None = None
-) -> Image.Image:
+def read_picture(path: Path) -> Image.Image:
     """Read and decode a picture file as `decode_picture` does.
 
     Raises:
         PictureError: naming the file, if it cannot be read or decoded.
     """
-    path = Path(path)
     try:
-        return decode_picture(read_bytes(path), max_pixels=max_pixels, svg_size=svg_size, at_least=at_least)
+        return decode_picture(read_bytes(path))
     except PictureError as error:
         raise PictureError(f"{path} {error}") from None
 

@@ -72,7 +72,7 @@ class CaptionedLoader:
         self._lock = threading.Lock()
         self._epoch = (-1, np.empty(0, dtype=np.int64))
         if not len(self.captions):
-            raise DataError("no picture to train on has a caption; add captions (limner data check names the pictures)")
+            raise DataError("no picture to train on has a caption; `limner data check` names those without")
 
     def __len__(self) -> int:
         """Return the number of pictures of one epoch."""

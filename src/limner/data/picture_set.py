@@ -18,7 +18,7 @@ from lance.fragment import write_fragments
 
 from limner.errors import DataError
 
-__all__ = ["SCHEMA", "Caption", "PictureSet", "Record"]
+__all__ = ["SCHEMA", "Caption", "PictureSet", "Record", "is_picture_set"]
 
 _TEXTS = pa.list_(pa.struct([("text", pa.string()), ("language", pa.string())]))
 SCHEMA = pa.schema(
@@ -94,7 +94,7 @@ class PictureSet:
             raise DataError(
                 f"there is no picture set at {path}; make one with `limner data import` or `limner data get`"
             )
-        if not (path / "_versions").is_dir():
+        if not is_picture_set(path):
             raise DataError(f"{path} is not a picture set; make one of it with `limner data import {path} OUT`")
         try:
             dataset = lance.dataset(path)
@@ -167,6 +167,11 @@ class PictureSet:
             raise IndexError(f"positions run from 0 to {len(self) - 1}, got {min(rows)} to {max(rows)}")
         with _reading(self.path):
             return self._dataset.take(rows, columns=list(columns))
+
+
+def is_picture_set(folder: Path) -> bool:
+    """Whether a folder is a table rather than a folder of files."""
+    return (folder / "_versions").is_dir()
 
 
 def _record(row: dict[str, Any]) -> Record:

@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
 from limner.data.decoding import square
+from limner.errors import UsageError
 
-__all__ = ["contact_sheet"]
+__all__ = ["check_sheet", "contact_sheet", "save_sheet"]
+
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 # Found by name among the system's fonts; each covers Latin, Greek and Cyrillic.
 _FONTS = (
@@ -47,6 +51,27 @@ def contact_sheet(
         for number, line in enumerate(lines):
             draw.text((left, top + cell + 3 + number * line_height), line, fill=(40, 40, 40), font=font)
     return sheet
+
+
+def check_sheet(out: Path, *, option: str = "--sheet") -> None:
+    """Check that the ending of a file's name is that of a kind of picture; `option` is where the name was given.
+
+    Raises:
+        UsageError: otherwise.
+    """
+    if out.suffix.lower() not in _SUFFIXES:
+        raise UsageError(f"{option} writes {', '.join(_SUFFIXES)}; '{out}' is none of these")
+
+
+def save_sheet(pictures: Sequence[Image.Image], titles: Sequence[str], out: Path) -> None:
+    """Write a contact sheet, whole or not at all, and the folder that it goes into."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f".{out.stem}.partial{out.suffix}")
+    try:
+        contact_sheet(pictures, titles).save(partial)
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 @cache

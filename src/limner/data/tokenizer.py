@@ -97,6 +97,7 @@ class Tokenizer:
 
         With `seeds`, one a text, merges are left out at random if the tokenizer has a dropout rate.
         """
+        texts = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]  # lone surrogates are no letters
         tokens = torch.full((len(texts), length), PADDING_TOKEN, dtype=torch.long)
         num_truncated = 0
         for row, ids in enumerate(self._ids(texts, seeds)):

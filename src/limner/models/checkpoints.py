@@ -25,7 +25,7 @@ _LARGEST_NUMBER = 1 << 22
 
 
 def resolve(model: str | Path) -> Path:
-    """Return the folder of a shipped model, of a run (its best weights) or of a model.
+    """Return the folder of a shipped model, of a run (its best weights, else its last) or of a model.
 
     Raises:
         ModelError: if there is no such model.

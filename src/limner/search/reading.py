@@ -39,6 +39,8 @@ class Reading:
 
 def read_found(found: Found, known: Container[str], image_size: int) -> Reading:
     """Read a picture and shrink it to the square that a model takes; content in `known` is not decoded."""
+    if found.fault:
+        return Reading(found=found, reason=found.fault)
     try:
         data = _set_record(found).picture if found.row >= 0 else read_bytes(Path(found.path))
         if len(data) > LARGEST_FILE:

@@ -55,6 +55,7 @@ class Found:
     `row` and `set_id` are its position and id in its picture set (-1 and "" for a file).
 
     `side_files` are the texts next to it that begin with its name, `signature` changes whenever one of them does.
+    `fault` says why the file cannot be indexed, if its name alone or its place tells.
     """
 
     path: str
@@ -64,6 +65,7 @@ class Found:
     set_id: str = ""
     side_files: tuple[Path, ...] = ()
     signature: str = ""
+    fault: str = ""
 
 
 def find_sources(places: Sequence[str | Path]) -> tuple[Source, ...]:
@@ -194,7 +196,16 @@ def _of_names(folder: Path, pictures: Sequence[str], names: Sequence[str] | None
         try:
             status = path.stat()
             signature = _signature(beside)
-        except OSError:
+            str(path).encode()
+        except UnicodeEncodeError:
+            shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+            yield Found(path=shown, size=0, modified=0, fault="has a name that is not in UTF-8; rename it")
+            continue
+        except OSError as error:
+            if path.is_symlink():
+                yield Found(
+                    path=str(path), size=0, modified=0, fault=f"is a link that leads nowhere ({error.strerror})"
+                )
             continue
         yield Found(
             path=str(path),

@@ -14,7 +14,10 @@ import pyarrow as pa
 
 from limner.errors import CollectionError, UsageError
 
-__all__ = ["Table", "quote"]
+__all__ = ["Table", "as_matrix", "quote"]
+
+# The centres of an index's cells are told only if the environment asks for them.
+os.environ.setdefault("LANCE_INCLUDE_VECTOR_CENTROIDS", "true")
 
 _FULL_DISK = ("No space left on device", "File too large", "Disk quota exceeded")
 _ROWS_PER_FRAGMENT = 1 << 16
@@ -163,6 +166,3 @@ def _explained(path: Path) -> Iterator[None]:
             f"{path} cannot be read or written ({reason}); if running the command again does not help, "
             f"delete the folder {path.parent} and index the pictures again"
         ) from None
-
-
-os.environ.setdefault("LANCE_INCLUDE_VECTOR_CENTROIDS", "true")

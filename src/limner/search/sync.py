@@ -134,15 +134,16 @@ class _Sync:
         self.ids = {known.id for known in self.known.values()}
         tried = skipped.read(["id", "size", "modified"]).to_pylist()
         self.tried = {row["id"]: (row["size"], row["modified"]) for row in tried}
+        self.present: set[str] = set()
         self.gone: dict[str, _Known] = {}
         self.gone_by_content: dict[str, list[str]] = {}
         self.mended: list[str] = []
 
     def note_gone(self, found: Sequence[Found], sources: Sequence[Source]) -> None:
         """Find the indexed pictures that are no longer where they were; a new picture may be one of them, renamed."""
-        present = {picture.path for picture in found}
+        self.present = {picture.path for picture in found}
         for path, known in self.known.items():
-            if path not in present and is_gone(path, sources):
+            if path not in self.present and is_gone(path, sources):
                 self.gone[path] = known
                 self.gone_by_content.setdefault(known.content, []).append(path)
 
@@ -227,7 +228,8 @@ class _Sync:
         """Forget the pictures that are gone from the places looked at; return how many were indexed."""
         gone = [known.id for path, known in self.gone.items() if any(source.covers(path) for source in sources)]
         self.table.delete("id", gone)
-        self.skipped.delete("id", self.mended + [path for path in self.tried if is_gone(path, sources)])
+        missing = [path for path in self.tried if path not in self.present and is_gone(path, sources)]
+        self.skipped.delete("id", self.mended + missing)
         return len(gone)
 
     def _describe(self, id: str, reading: Reading) -> dict[str, Any]:

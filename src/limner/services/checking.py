@@ -1,12 +1,12 @@
 """Look for pictures that do a collection no good: broken, tiny, double, without words."""
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from limner.data.duplicates import near_duplicates
 from limner.data.inspection import inspect
+from limner.data.progress import Report
 from limner.data.sources.items import Note, Rejected, SourceOptions
 from limner.data.sources.opening import open_source
 from limner.data.thumbnails import Thumbnail
@@ -15,8 +15,6 @@ from limner.errors import DataError
 __all__ = ["Check", "SourceOptions", "check"]
 
 _TINY_PIXELS = 16
-
-Report = Callable[[int, str], None]
 
 
 @dataclass(kw_only=True)
@@ -57,7 +55,7 @@ def check(path: str, options: SourceOptions, *, report: Report | None = None) ->
             continue
         found.num_pictures += 1
         if report:
-            report(found.num_pictures, "")
+            report(found.num_pictures, None, "")
         if isinstance(item, Rejected):
             found.broken[item.name] = item.reason
             continue

@@ -1,6 +1,6 @@
 """Give pictures labels without training on them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,11 +8,13 @@ from typing import Any
 from PIL import Image
 
 from limner.data.decoding import decode_picture, read_bytes, read_picture
-from limner.data.sheet import contact_sheet
+from limner.data.picture_set import is_picture_set
+from limner.data.progress import Report
+from limner.data.sheet import check_sheet, save_sheet
 from limner.errors import PictureError, UsageError
 from limner.search.embedder import load_embedder
 from limner.search.embedding import embed_stream
-from limner.search.scanning import find_pictures, find_sources, is_picture_set
+from limner.search.scanning import find_pictures, find_sources
 from limner.search.zero_shot import check_labels, check_templates, label_probabilities, label_vectors
 
 __all__ = [
@@ -24,10 +26,6 @@ __all__ = [
     "read_labels",
     "read_prompts",
 ]
-
-_SHEET_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-
-Report = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,22 +115,11 @@ def read_prompts(path: Path) -> list[str]:
     return _lines(path, "prompts")
 
 
-def check_sheet(out: Path) -> None:
-    """Check that a contact sheet can be written under this name.
-
-    Raises:
-        UsageError: otherwise.
-    """
-    if out.suffix.lower() not in _SHEET_SUFFIXES:
-        raise UsageError(f"--sheet writes {', '.join(_SHEET_SUFFIXES)}; '{out}' is none of these")
-
-
 def draw_sheet(found: Classification, out: Path) -> None:
     """Write a contact sheet with each picture above its label and probability."""
-    check_sheet(out)
     pictures = [read_picture(entry.path) for entry in found.pictures]
     titles = [f"{entry.label} {entry.probabilities[entry.label]:.0%}" for entry in found.pictures]
-    contact_sheet(pictures, titles).save(out)
+    save_sheet(pictures, titles, out)
 
 
 def _files(places: Sequence[Path]) -> list[Path]:
@@ -142,8 +129,7 @@ def _files(places: Sequence[Path]) -> list[Path]:
             raise UsageError(
                 f"{place} is a picture set; classify takes files and folders, `limner evaluate` judges sets"
             )
-        found = [Path(entry.path) for entry in find_pictures(find_sources([place]))] if place.is_dir() else [place]
-        paths += found
+        paths += [Path(entry.path) for entry in find_pictures(find_sources([place]))] if place.is_dir() else [place]
     return list(dict.fromkeys(paths))
 
 

@@ -1,14 +1,13 @@
 """The demo: a folder of real pictures, searched by words in two languages, by picture and by mixtures of both."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from PIL import Image
 
 from limner.data.builtin import build
 from limner.data.decoding import decode_picture, read_picture
 from limner.data.picture_set import PictureSet, Record
+from limner.data.progress import Report, Say
 from limner.errors import CollectionError, UsageError
 from limner.evaluation.report import Section, ShownPicture, report_page
 from limner.models.checkpoints import write_file
@@ -20,12 +19,10 @@ from limner.services.indexing import Progress, index_pictures
 
 __all__ = ["Answer", "Demo", "Guess", "run_demo"]
 
-Report = Callable[[int, int | None, str], None]
-Say = Callable[[str], None]
-
 GALLERY_FAMILIES = ("noto", "twemoji")
 ASKING_FAMILY = "fluent-emoji-flat"
 
+_MADE = frozenset({"set", "pictures", "asking", "collection", "report"})
 _NUM_DRAWINGS = 2400
 _TOP = 8
 _LANGUAGES = {"en": "", "ru": ".ru"}
@@ -92,9 +89,6 @@ def run_demo(out: Path, *, model: str = "pictograms", report: Report, say: Say) 
     page = out / "report.html"
     write_file(page, _page(collection, answers, guesses, unseen))
     return Demo(page=page, num_pictures=len(collection), answers=answers, guesses=guesses)
-
-
-_MADE = frozenset({"set", "pictures", "asking", "collection", "report"})
 
 
 def _build(path: Path, report: Report, say: Say) -> PictureSet:
@@ -169,7 +163,7 @@ def _page(collection: Collection, answers: Sequence[Answer], guesses: Sequence[G
             kind="zero-shot classification",
             query=f"which of: {', '.join(_LABELS)}?",
             hits=[
-                ShownPicture(picture=_open(guess.path), caption=guess.label, score=f"{guess.probability:.0%}")
+                ShownPicture(picture=read_picture(guess.path), caption=guess.label, score=f"{guess.probability:.0%}")
                 for guess in guesses
             ],
         )
@@ -182,17 +176,13 @@ def _section(answer: Answer, unseen: set[str]) -> Section:
     return Section(
         kind=answer.kind,
         query=answer.query,
-        asked=_open(answer.asked) if answer.asked else None,
+        asked=read_picture(answer.asked) if answer.asked else None,
         hits=[
             ShownPicture(
-                picture=_open(Path(hit.path)),
+                picture=read_picture(Path(hit.path)),
                 caption=("✦ " if hit.path in unseen else "") + hit.caption,
                 score=f"{hit.score:.3f}",
             )
             for hit in answer.hits
         ],
     )
-
-
-def _open(path: Path) -> Image.Image:
-    return read_picture(path)

@@ -1,12 +1,12 @@
 """Judge a model on a picture set: retrieval both ways, and zero-shot accuracy where the set has classes."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from limner.data.builtin.protocols import COLUMNS, PROTOCOLS, drawings
 from limner.data.picture_set import PictureSet
+from limner.data.progress import Report
 from limner.errors import DataError, UsageError
 from limner.evaluation.classification import judge_zero_shot, name_classes
 from limner.evaluation.drawings import DrawingFigures, judge_drawings
@@ -27,8 +27,6 @@ __all__ = [
 ]
 
 SPLITS = ("test", "validation", "train", "all")
-
-Report = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +142,7 @@ def judge(
     embedder: Embedder, pictures: PictureSet, examples: Examples, *, split: str, report: Report | None = None
 ) -> Evaluation:
     """Return what a loaded model reaches on gathered examples."""
-    found, vectors = embed_pictures(embedder, pictures, examples, progress=report)
+    found, vectors = embed_pictures(embedder, pictures, examples, report=report)
     names = name_classes(pictures, found)
     return Evaluation(
         model=embedder.name,
@@ -209,7 +207,7 @@ def evaluate_drawings(model: str | Path, picture_set: Path, *, report: Report | 
         )
     rows = sorted({row for asking, gallery in tests.values() for row in (*asking, *gallery)})
     examples = gather_pictures(pictures, rows)
-    found, vectors = embed_pictures(embedder, pictures, examples, progress=report)
+    found, vectors = embed_pictures(embedder, pictures, examples, report=report)
     return DrawingEvaluation(
         model=embedder.name,
         picture_set=str(pictures.path),

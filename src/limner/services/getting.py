@@ -1,9 +1,10 @@
 """Get a built-in picture set."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from limner.data.builtin import BuildReport, build
+from limner.data.progress import Report
 
 __all__ = ["BuildReport", "get_set"]
 
@@ -15,9 +16,9 @@ def get_set(
     size: int | None = None,
     families: Sequence[str] = (),
     limit: int | None = None,
-    report: Callable[[int, int | None, str], None] | None = None,
+    report: Report | None = None,
 ) -> BuildReport:
-    """Build the named set, or say what is in it when it is there; `report(done, total, family)` is called meanwhile.
+    """Build the named set, or say what is in it when it is there; `report` hears the family that is drawn.
 
     Raises:
         UsageError: for an unknown set, family, size or limit.

@@ -3,20 +3,19 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from limner.data.inspection import inspect
 from limner.data.picture_set import PictureSet, Record
+from limner.data.progress import Report
 from limner.data.sources.items import Items, Note, Rejected, SourceOptions
 from limner.data.sources.opening import open_source
 from limner.errors import DataError, UsageError
 
 __all__ = ["Import", "SourceOptions", "import_source"]
-
-Report = Callable[[int, str], None]
 
 
 @dataclass(kw_only=True)
@@ -93,7 +92,7 @@ def _sound(items: Items, done: Import, log: _Log, report: Report | None) -> Iter
     first = ""
     for number, item in enumerate(inspect(items), 1):
         if report:
-            report(number, f"{done.num_rejected} left out" if done.num_rejected else "")
+            report(number, None, f"{done.num_rejected} left out" if done.num_rejected else "")
         if isinstance(item, Note):
             if item.text not in done.notes:
                 done.notes.append(item.text)

@@ -11,12 +11,12 @@ from PIL import Image
 
 from limner.data.decoding import decode_picture
 from limner.data.picture_set import PictureSet, Record
-from limner.data.sheet import contact_sheet
+from limner.data.sheet import check_sheet, save_sheet
 from limner.errors import PictureError, UsageError
 
 __all__ = ["Sample", "Summary", "describe", "sample", "write_sheet"]
 
-_SHEET_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+_COUNTED = {"splits": "split", "sources": "source", "licences": "licence"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +66,6 @@ def describe(path: Path) -> Summary:
     )
 
 
-_COUNTED = {"splits": "split", "sources": "source", "licences": "licence"}
-
-
 def _counts(values: list[str]) -> dict[str, int]:
     return dict(Counter(values).most_common())
 
@@ -95,11 +92,9 @@ def write_sheet(found: Sample, out: Path) -> None:
     Raises:
         UsageError: if the file's ending names no kind of picture.
     """
-    if out.suffix.lower() not in _SHEET_SUFFIXES:
-        raise UsageError(f"--out names a picture file ({', '.join(_SHEET_SUFFIXES)}), got '{out}'")
+    check_sheet(out, option="--out")
     titles = [record.captions[0].text if record.captions else f"({record.id})" for record in found.records]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    contact_sheet(found.pictures, titles).save(out)
+    save_sheet(found.pictures, titles, out)
 
 
 def _shown(record: Record) -> Image.Image:

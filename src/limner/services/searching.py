@@ -8,16 +8,25 @@ from typing import Any
 
 from PIL import Image
 
-from limner.data.sheet import contact_sheet
+from limner.data.sheet import check_sheet, save_sheet
 from limner.errors import PictureError, UsageError
 from limner.search.collection import Collection
 from limner.search.embedder import load_embedder
 from limner.search.query import Query, parse_query
 from limner.search.reading import open_indexed
 from limner.search.retrieve import Hit
-from limner.services.classifying import check_sheet
 
-__all__ = ["Hit", "Query", "answer", "answer_file", "check_sheet", "draw_hits", "open_collection", "parse_query"]
+__all__ = [
+    "Hit",
+    "Query",
+    "answer",
+    "answer_file",
+    "as_json",
+    "check_sheet",
+    "draw_hits",
+    "open_collection",
+    "parse_query",
+]
 
 _KEYS = {"text": str, "picture": str, "plus": list, "minus": list, "top": int, "where": str}
 
@@ -61,12 +70,7 @@ def draw_hits(hits: Sequence[Hit], out: Path) -> None:
     """Write a contact sheet of hits with rank, score and caption; a picture that is gone stays white."""
     pictures = [_opened(hit) for hit in hits]
     titles = [f"{hit.rank}. {hit.score:.3f} {hit.caption}" for hit in hits]
-    partial = out.with_name(f".{out.stem}.partial{out.suffix}")
-    try:
-        contact_sheet(pictures, titles).save(partial)
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
+    save_sheet(pictures, titles, out)
 
 
 def _opened(hit: Hit) -> Image.Image:

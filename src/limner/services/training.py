@@ -1,7 +1,7 @@
 """Training runs: start one, go on with one, and say whether the model got better."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +14,7 @@ from limner.data.captions import Captions
 from limner.data.lessons import Lessons
 from limner.data.loader import CaptionedLoader
 from limner.data.picture_set import PictureSet
+from limner.data.progress import Report, Say
 from limner.data.splitting import hold_out
 from limner.data.tokenizer import Tokenizer
 from limner.errors import DataError, TrainingError, UsageError
@@ -35,9 +36,6 @@ from limner.training.loop import train as run_loop
 from limner.training.state import latest_state
 
 __all__ = ["TrainingReport", "resume_run", "start_run"]
-
-Report = Callable[[int, int, str], None]
-Say = Callable[[str], None]
 
 _RUN_FILE = "run.json"
 _COLLAPSED = 0.95
@@ -75,6 +73,7 @@ def start_run(
 
     Raises:
         UsageError: for an unknown recipe or setting, no data, or an `out` that is not empty.
+        DataError: if no picture to train on has a caption.
     """
     if recipe not in RECIPES:
         raise UsageError(f"unknown recipe '{recipe}'; known: {', '.join(sorted(RECIPES))}")
@@ -88,12 +87,12 @@ def start_run(
         run = replace(run, model=start.model.config)
     run = override(run, settings or {})
     sets, rows, _ = _open(data)
+    captions = Captions(sets, rows, run.loader.captions)
+    if not len(captions):
+        raise DataError("no picture to train on has a caption; `limner data check` names those without")
     if start:
         tokenizer = start.tokenizer
     else:
-        captions = Captions(sets, rows, run.loader.captions)
-        if not len(captions):
-            raise DataError("no picture to train on has a caption; `limner data check` names those without")
         tokenizer = Tokenizer.train(captions.all_texts(), run.tokenizer)
         text = replace(run.model.text, vocab_size=tokenizer.vocab_size)
         run = replace(run, model=replace(run.model, text=text))

@@ -1,6 +1,6 @@
 """Held-out pictures and captions that judge a model while it learns: text -> picture R@k, MRR and mAP."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ from PIL import Image
 
 from limner.data.decoding import decode_picture, square
 from limner.data.picture_set import PictureSet
+from limner.data.progress import Say
 from limner.data.splitting import hash_share
 from limner.errors import PictureError
 from limner.evaluation.ranking import figures_of_vectors
@@ -25,7 +26,7 @@ class HeldOut:
     A picture answers a caption if it shows the concept of the caption's own picture or has the same caption.
     """
 
-    def __init__(self, sets: Sequence[PictureSet], rows: Sequence[np.ndarray], *, say: Callable[[str], None]) -> None:
+    def __init__(self, sets: Sequence[PictureSet], rows: Sequence[np.ndarray], *, say: Say) -> None:
         found: list[dict[str, Any]] = []
         for which, (pictures, chosen) in enumerate(zip(sets, rows, strict=True)):
             table = pictures.rows(["id", "captions", "concept"])
@@ -55,7 +56,7 @@ class HeldOut:
         """Return text -> picture R@1, R@5, R@10, MRR and mAP of a model; nothing if nothing is held out."""
         if not self.captions:
             return {}
-        pictures = embedder.embed_pictures(self._squared(embedder.model.config.vision.image_size))
+        pictures = embedder.embed_pictures(self._squared(embedder.image_size))
         texts = embedder.embed_texts(self.captions)
         by_concept: dict[str, set[int]] = {}
         by_caption: dict[str, set[int]] = {}

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from limner.data.builtin import fashion_mnist, openclipart, pictograms
-from limner.data.builtin.drawings import Report
 from limner.data.builtin.emoji_names import EMOJIBASE
 from limner.data.builtin.icon_families import FAMILIES
 from limner.data.builtin.packages import Package, cache_folder
 from limner.data.builtin.report import BuildReport, FamilyReport, Tally
 from limner.data.picture_set import PictureSet, Record
+from limner.data.progress import Report
 from limner.errors import DataError, UsageError
 
 __all__ = ["BUILTIN", "BuiltinSet", "build"]

@@ -10,12 +10,12 @@ from limner.data.builtin.near_duplicates import find_pairs, leaking_pictures
 from limner.data.builtin.rasterise import rasterise
 from limner.data.builtin.report import Tally
 from limner.data.picture_set import Record
+from limner.data.progress import Report
 from limner.data.splitting import hash_share
 
-__all__ = ["Drawing", "Report", "draw", "sample"]
+__all__ = ["Drawing", "draw", "sample"]
 
 Item = TypeVar("Item")
-Report = Callable[[int, int | None, str], None]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from limner.data.builtin.clip_art_names import ClipArt, Naming, name_key, tags_of
-from limner.data.builtin.drawings import Drawing, Report, draw, sample
+from limner.data.builtin.drawings import Drawing, draw, sample
 from limner.data.builtin.emoji_names import read_emoji
 from limner.data.builtin.near_duplicates import recorded_pairs
 from limner.data.builtin.packages import Package, fetch, read_members
@@ -14,6 +14,7 @@ from limner.data.builtin.pictograms import emoji_groups
 from limner.data.builtin.report import Tally
 from limner.data.builtin.splitting import CLIP_ART, Groups, split_of
 from limner.data.picture_set import Caption, Record
+from limner.data.progress import Report
 
 __all__ = ["OPENCLIPART", "SOURCE", "openclipart_records"]
 

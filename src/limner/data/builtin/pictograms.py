@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from limner.data.builtin.drawings import Drawing, Report, draw, sample
+from limner.data.builtin.drawings import Drawing, draw, sample
 from limner.data.builtin.emoji_groups import group_of
 from limner.data.builtin.emoji_names import Emoji, index_names, name_key, read_emoji
 from limner.data.builtin.icon_families import FAMILIES, Icon, read_icons, spelled_names
@@ -12,6 +12,7 @@ from limner.data.builtin.near_duplicates import recorded_pairs
 from limner.data.builtin.report import Tally
 from limner.data.builtin.splitting import Groups, split_of
 from limner.data.picture_set import Record
+from limner.data.progress import Report
 
 __all__ = ["emoji_groups", "pictogram_records"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from limner.data.sources.items import SourceOptions
 from limner.data.sources.metadata import Metadata
-from limner.data.sources.texts import captions_in, is_language
+from limner.data.sources.texts import captions_in, language_in
 from limner.errors import DataError, UsageError
 
 __all__ = ["Columns", "choose_columns"]
@@ -41,8 +41,7 @@ class Columns:
     def describe(self, row: dict[str, Any], language: str) -> Metadata:
         """Return what a row says; `language` is that of captions without one."""
         values = {key: _unpacked(row[name]) for key, name in self.names.items() if row.get(name) is not None}
-        named = values.get("language")
-        code = named if isinstance(named, str) and is_language(named) else language
+        code = language_in(values, language)
         metadata = Metadata()
         metadata.add(values, code)
         for name, own in self.captions:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from limner.data.picture_set import Caption
-from limner.data.sources.texts import TEXT_KEYS, captions_in, clean, is_language, split_named, tags_in
+from limner.data.sources.texts import TEXT_KEYS, captions_in, clean, language_in, split_named, tags_in
 from limner.errors import DataError
 
 __all__ = ["Metadata"]
@@ -37,8 +37,7 @@ class Metadata:
 
     def add(self, values: dict[str, Any], language: str) -> None:
         """Take over captions, tags and the known names; anything else is ignored."""
-        named = values.get("language") or values.get("lang")
-        own = named if isinstance(named, str) and is_language(named) else language
+        own = language_in(values, language)
         if any(key in values for key in TEXT_KEYS):
             self.captions += captions_in(values, language)
         for key in ("tags", "keywords"):

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from limner.data.picture_set import PictureSet
+from limner.data.picture_set import PictureSet, is_picture_set
 from limner.data.sources.coco import read_captions_json
 from limner.data.sources.folder import read_folder
 from limner.data.sources.items import Items, SourceOptions
@@ -44,7 +44,7 @@ def open_source(source: str | Path, options: SourceOptions | None = None) -> Ite
 
 
 def _open_folder(folder: Path, options: SourceOptions) -> Items:
-    if (folder / "_versions").is_dir():
+    if is_picture_set(folder):
         return PictureSet.open(folder).records()
     files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     for kind in (".tar", ".parquet"):

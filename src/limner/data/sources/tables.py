@@ -17,7 +17,7 @@ from limner.data.sources.columns import Columns, choose_columns
 from limner.data.sources.items import Items, Note, Rejected, SourceOptions
 from limner.data.sources.metadata import Metadata
 from limner.data.sources.paths import read_within
-from limner.data.sources.texts import clean, encoding_of
+from limner.data.sources.texts import LEGACY_ENCODINGS, clean, encoding_of
 from limner.errors import DataError, PictureError
 
 __all__ = ["read_delimited", "read_json_lines", "read_parquet", "read_rows"]
@@ -32,9 +32,8 @@ def read_delimited(path: Path, options: SourceOptions) -> Items:
     """Yield the pictures that a CSV or TSV file with a header names; rows of one picture are put together."""
     with path.open("rb") as file:
         encoding = encoding_of(file.read(_SAMPLE_BYTES))
-    if encoding.startswith("cp"):
-        name = {"cp1251": "Windows-1251", "cp1252": "Windows-1252"}[encoding]
-        yield Note(text=f"{path.name} is not UTF-8; read as {name}")
+    if encoding in LEGACY_ENCODINGS:
+        yield Note(text=f"{path.name} is not UTF-8; read as {LEGACY_ENCODINGS[encoding]}")
     with path.open(encoding=encoding, errors="replace", newline="") as file, _wide_fields():
         header = file.readline()
         file.seek(0)

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ from limner.data.picture_set import Caption
 from limner.errors import DataError
 
 __all__ = [
+    "LARGEST_TEXT",
+    "LEGACY_ENCODINGS",
     "TEXT_KEYS",
     "caption_lines",
     "captions_in",
@@ -17,18 +19,20 @@ __all__ = [
     "decode_text",
     "encoding_of",
     "is_language",
+    "language_in",
     "read_text",
     "split_named",
     "tags_in",
 ]
 
-_LARGEST_TEXT = 4 << 20
 _LANGUAGE = re.compile(r"[a-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}", re.ASCII)
 _SPLITS = {
     **dict.fromkeys(("train", "training", "restval", "trn"), "train"),
     **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
     **dict.fromkeys(("test", "testing", "tst"), "test"),
 }
+LARGEST_TEXT = 4 << 20
+LEGACY_ENCODINGS = {"cp1251": "Windows-1251", "cp1252": "Windows-1252"}
 TEXT_KEYS = ("caption", "captions", "text", "texts", "raw", "sentence", "title", "description")
 
 
@@ -62,8 +66,7 @@ def _single_byte(data: bytes) -> str:
 def decode_text(data: bytes) -> tuple[str, str]:
     """Return the text of bytes and "" or the name of an encoding other than Unicode that was assumed."""
     encoding = encoding_of(data)
-    name = {"cp1251": "Windows-1251", "cp1252": "Windows-1252"}.get(encoding, "")
-    return data.decode(encoding, "replace"), name
+    return data.decode(encoding, "replace"), LEGACY_ENCODINGS.get(encoding, "")
 
 
 def read_text(path: Path) -> tuple[str, str]:
@@ -73,8 +76,8 @@ def read_text(path: Path) -> tuple[str, str]:
         DataError: if it cannot be read or is too large to be a caption.
     """
     try:
-        if path.stat().st_size > _LARGEST_TEXT:
-            raise DataError(f"its side file {path.name} is larger than {_LARGEST_TEXT >> 20} MiB")
+        if path.stat().st_size > LARGEST_TEXT:
+            raise DataError(f"its side file {path.name} is larger than {LARGEST_TEXT >> 20} MiB")
         return decode_text(path.read_bytes())
     except OSError as error:
         raise DataError(f"its side file {path.name} cannot be read ({error.strerror})") from None
@@ -93,8 +96,7 @@ def captions_in(value: Any, language: str) -> list[Caption]:
         return [caption for each in value for caption in captions_in(each, language)]
     if not isinstance(value, dict):
         return []
-    named = value.get("language") or value.get("lang")
-    own = named if isinstance(named, str) and is_language(named) else language
+    own = language_in(value, language)
     key = next((key for key in TEXT_KEYS if value.get(key)), None)
     if key is not None:
         return captions_in(value[key], own)
@@ -113,6 +115,12 @@ def tags_in(value: Any, language: str) -> list[Caption]:
 def is_language(name: str) -> bool:
     """Return whether a word has the form of a BCP-47 code in common use."""
     return _LANGUAGE.fullmatch(name) is not None
+
+
+def language_in(values: Mapping[str, Any], language: str) -> str:
+    """Return the language that an object gives for its own texts, else `language`."""
+    named = values.get("language") or values.get("lang")
+    return named if isinstance(named, str) and is_language(named) else language
 
 
 def split_named(value: Any) -> str:

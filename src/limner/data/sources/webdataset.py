@@ -8,12 +8,11 @@ from limner.data.decoding import LARGEST_FILE, PICTURE_SUFFIXES
 from limner.data.picture_set import Record
 from limner.data.sources.items import Items, Note, Rejected, SourceOptions
 from limner.data.sources.metadata import Metadata
-from limner.data.sources.texts import caption_lines, clean, decode_text, is_language
+from limner.data.sources.texts import LARGEST_TEXT, caption_lines, clean, decode_text, is_language
 from limner.errors import DataError
 
 __all__ = ["read_tar"]
 
-_LARGEST_TEXT = 4 << 20
 _MOST_PARTS = 64
 _TEXTS = ("txt", "caption", "json", "cls")
 
@@ -59,7 +58,7 @@ def _samples(tar: tarfile.TarFile) -> Iterator[tuple[str, Parts | str]]:
         if not is_picture and kind not in _TEXTS:
             continue
         if (
-            member.size > (LARGEST_FILE if is_picture else _LARGEST_TEXT)
+            member.size > (LARGEST_FILE if is_picture else LARGEST_TEXT)
             or member.issparse()
             or len(parts) >= _MOST_PARTS
         ):
