@@ -5,7 +5,10 @@ Glossary:
     features: what a tower says of one picture or text, before it is projected.
     embedding: a unit vector in the space that pictures and texts share.
     scores: queries x items, higher is better.
-    relevance: queries x items, whether (or how much) an item answers a query.
+    relevance: queries x items, whether an item answers a query.
+    grades: queries x items, how much an item answers a query; a mask of relevance is one of zeros and ones.
+    mask: queries x items, false where a list is padded or an item must not count.
+    distances: queries x items, lower is nearer.
     concept: what a picture shows; pictures of one concept are never each other's negatives.
     step: one update of the weights.
 """
@@ -13,7 +16,7 @@ Glossary:
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 __all__ = [
@@ -21,9 +24,12 @@ __all__ = [
     "PADDING_TOKEN",
     "START_TOKEN",
     "CaptionedBatch",
+    "Distances",
     "Embeddings",
     "Features",
+    "Grades",
     "Images",
+    "ItemMask",
     "PaddingMask",
     "Relevance",
     "Scalar",
@@ -42,6 +48,9 @@ Features: TypeAlias = Float[Tensor, "batch feature_dim"]
 Embeddings: TypeAlias = Float[Tensor, "batch embed_dim"]
 Scores: TypeAlias = Float[Tensor, "queries items"]
 Relevance: TypeAlias = Bool[Tensor, "queries items"]
+Grades: TypeAlias = Shaped[Tensor, "queries items"]
+ItemMask: TypeAlias = Bool[Tensor, "queries items"]
+Distances: TypeAlias = Float[Tensor, "queries items"]
 Scalar: TypeAlias = Float[Tensor, ""]
 
 
