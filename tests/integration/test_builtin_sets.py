@@ -36,11 +36,22 @@ def test_a_small_set_is_built_from_the_registry_and_then_reused(
     assert {record.id for record in PictureSet.open(tmp_path / "set").records()} <= {record.id for record in records}
 
 
+def test_a_family_of_icons_is_built_from_the_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIMNER_CACHE", str(tmp_path / "cache"))
+    done = build("icons", tmp_path / "set", families=["temaki"], limit=40)
+    assert (done.num_pictures, done.families[0].family, done.families[0].licence) == (40, "temaki", "CC0-1.0")
+    for record in PictureSet.open(tmp_path / "set").records():
+        assert record.split == split_of(record.group) and record.captions[0].language == "en"
+        assert record.captions[0].text.islower() and record.concept.startswith(("clip:", "1F", "2"))
+        assert decode_picture(record.picture).size == (128, 128)
+
+
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("emoji", {}, "there are pictograms, openclipart, fashion-mnist"),
+        ("emoji", {}, "there are pictograms, openclipart, icons, fashion-mnist"),
         ("pictograms", {"families": ["serif"]}, "has no family 'serif'; there are noto"),
+        ("icons", {"families": ["noto"]}, "has no family 'noto'; there are streamline-color"),
         ("openclipart", {"families": ["noto"]}, "leave out --families"),
         ("fashion-mnist", {"size": 64}, "leave out --size"),
         ("pictograms", {"size": 4}, "16 to 1024"),

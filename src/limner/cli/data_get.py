@@ -17,12 +17,14 @@ _SPLITS = ("train", "validation", "test")
 
 
 def get(
-    name: Annotated[str, typer.Argument(help="pictograms, openclipart or fashion-mnist.")],
+    name: Annotated[str, typer.Argument(help="pictograms, openclipart, icons or fashion-mnist.")],
     out: Annotated[Path | None, typer.Argument(help="Where the picture set will be (default: in the cache).")] = None,
     size: Annotated[
         int | None, typer.Option(help="Width and height of drawn pictures in pixels (default 128).")
     ] = None,
-    families: Annotated[str, typer.Option(help="Only these drawing styles of pictograms, divided by commas.")] = "",
+    families: Annotated[
+        str, typer.Option(help="Only these drawing styles of pictograms or icons, divided by commas.")
+    ] = "",
     limit: Annotated[int | None, typer.Option(help="At most this many pictures.")] = None,
     as_json: AsJson = False,
 ) -> None:

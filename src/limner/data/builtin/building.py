@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from limner.data.builtin import fashion_mnist, openclipart, pictograms
+from limner.data.builtin import fashion_mnist, icons, openclipart, pictograms
 from limner.data.builtin.emoji_names import EMOJIBASE
 from limner.data.builtin.icon_families import FAMILIES
+from limner.data.builtin.icon_sources import ICON_SOURCES
 from limner.data.builtin.packages import Package, cache_folder
 from limner.data.builtin.report import BuildReport, FamilyReport, Tally
 from limner.data.picture_set import PictureSet, Record
@@ -53,6 +54,12 @@ def _openclipart(order: _Order, tally: Tally, report: Report | None) -> Iterable
     )
 
 
+def _icons(order: _Order, tally: Tally, report: Report | None) -> Iterable[Record]:
+    return icons.icon_records(
+        order.families, order.packages, size=order.size, limit=order.limit, tally=tally, report=report
+    )
+
+
 def _fashion_mnist(order: _Order, tally: Tally, report: Report | None) -> Iterator[Record]:
     total = min(order.limit or fashion_mnist.NUM_PICTURES, fashion_mnist.NUM_PICTURES)
     for done, record in enumerate(fashion_mnist.fashion_mnist_records(order.packages), start=1):
@@ -74,6 +81,12 @@ BUILTIN: dict[str, BuiltinSet] = {
         what="clip art in the public domain, with titles and keywords",
         records=_openclipart,
         packages=(openclipart.OPENCLIPART, EMOJIBASE),
+    ),
+    "icons": BuiltinSet(
+        what="icons in many styles, in colour and in one ink, with English names",
+        records=_icons,
+        packages=(EMOJIBASE, *(source.family.package for source in ICON_SOURCES.values())),
+        families=tuple(ICON_SOURCES),
     ),
     "fashion-mnist": BuiltinSet(
         what="small grey pictures of ten kinds of clothes",

@@ -10,7 +10,16 @@ from typing import Any
 from limner.data.builtin.emoji_names import concept_of, has_skin_tone, unambiguous
 from limner.data.builtin.packages import Package, fetch, read_members
 
-__all__ = ["FAMILIES", "STYLE_TEST_FAMILIES", "TRAINING_FAMILIES", "Family", "Icon", "read_icons", "spelled_names"]
+__all__ = [
+    "FAMILIES",
+    "STYLE_TEST_FAMILIES",
+    "TRAINING_FAMILIES",
+    "Family",
+    "Icon",
+    "read_icons",
+    "read_tables",
+    "spelled_names",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +135,7 @@ _SKIN_TONE = re.compile(r"(.+?)-(?:medium-)?(?:dark|light|medium)")
 
 def read_icons(family: Family, cache: Path) -> Iterator[Icon]:
     """The drawings of a family, by name, without its aliases and what it has withdrawn."""
-    files = _read_json(family, cache)
+    files = read_tables(family, cache)
     table = files["icons.json"]
     icons: dict[str, dict[str, Any]] = table["icons"]
     hexcodes = {name: hexcode for hexcode, name in files.get("chars.json", {}).items()}
@@ -156,7 +165,7 @@ def spelled_names(cache: Path) -> dict[str, str]:
     for family in FAMILIES.values():
         if not family.says_code_points:
             continue
-        files = _read_json(family, cache)
+        files = read_tables(family, cache)
         concepts = {name: concept_of(code) for code, name in files["chars.json"].items() if not has_skin_tone(code)}
         aliases = files["icons.json"].get("aliases", {})
         same = {alias: concepts.get(target["parent"], "") for alias, target in aliases.items() if len(target) == 1}
@@ -164,7 +173,8 @@ def spelled_names(cache: Path) -> dict[str, str]:
     return unambiguous(spellings)
 
 
-def _read_json(family: Family, cache: Path) -> dict[str, Any]:
-    wanted = {"package/chars.json", "package/icons.json"}
+def read_tables(family: Family, cache: Path) -> dict[str, Any]:
+    """The family's `icons.json` and, where it has them, `chars.json` and `metadata.json`."""
+    wanted = {"package/chars.json", "package/icons.json", "package/metadata.json"}
     members = read_members(fetch(family.package, cache), wanted.__contains__)
     return {name.removeprefix("package/"): json.loads(content) for name, content in members}
