@@ -16,7 +16,7 @@ from limner.models.clip import CLIP
 from limner.objectives.base import Objective, StepOutput
 from limner.types import CaptionedBatch, Embeddings
 
-__all__ = ["CLIPObjective", "CLIPObjectiveConfig", "contrast"]
+__all__ = ["CLIPObjective", "CLIPObjectiveConfig", "contrast", "encode"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,21 +42,27 @@ class CLIPObjective(Objective):
 
     def forward(self, batch: CaptionedBatch, step: int) -> StepOutput:
         """Return the loss of a batch, and its accuracy, scale and how alike the embeddings have become."""
-        return contrast(self.model, batch, self.config)[2]
+        images, texts = encode(self.model, batch, self.config.chunk_size)
+        return contrast(self.model, images, texts, batch, loss=self.config.loss)
+
+
+def encode(model: CLIP, batch: CaptionedBatch, chunk_size: int = 0) -> tuple[Embeddings, Embeddings]:
+    """Return the image and text embeddings of a batch."""
+    images = _encode(model.encode_images, batch.images, chunk_size)
+    return images, _encode(model.encode_texts, batch.tokens, chunk_size)
 
 
 def contrast(
-    model: CLIP, batch: CaptionedBatch, config: CLIPObjectiveConfig
-) -> tuple[Embeddings, Embeddings, StepOutput]:
-    """Return the image and text embeddings of a batch, and the loss of their scores with its metrics."""
-    images = _encode(model.encode_images, batch.images, config.chunk_size)
-    texts = _encode(model.encode_texts, batch.tokens, config.chunk_size)
+    model: CLIP,
+    images: Embeddings,
+    texts: Embeddings,
+    batch: CaptionedBatch,
+    *,
+    loss: Literal["softmax", "sigmoid"] = "softmax",
+) -> StepOutput:
+    """Return the loss of the scores of images and texts, with accuracy, scale and how alike the embeddings are."""
     relevance = same_concept_or_text(batch.concepts, batch.texts)
     scores = dot_product(images, texts) * model.scale()
-    if config.loss == "sigmoid":
-        loss = sigmoid_pairs(scores + model.bias, relevance)
-    else:
-        loss = symmetric_info_nce(scores, relevance)
     right = relevance.gather(1, scores.argmax(dim=1, keepdim=True))
     metrics = {
         "accuracy": right.float().mean().detach(),
@@ -64,7 +70,9 @@ def contrast(
         "image_likeness": _likeness(images.detach()),
         "text_likeness": _likeness(texts.detach()),
     }
-    return images, texts, StepOutput(loss, metrics)
+    if loss == "sigmoid":
+        return StepOutput(sigmoid_pairs(scores + model.bias, relevance), metrics)
+    return StepOutput(symmetric_info_nce(scores, relevance), metrics)
 
 
 def _encode(encode: Callable[[Tensor], Embeddings], inputs: Tensor, chunk_size: int) -> Embeddings:

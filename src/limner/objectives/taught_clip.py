@@ -11,13 +11,10 @@ from typing import Literal
 from torch import nn
 from torch.nn import functional
 
-from limner.losses.contrastive import symmetric_info_nce
 from limner.losses.distillation import cosine_distance
-from limner.losses.selection import same_concept_or_text
-from limner.losses.similarity import dot_product
 from limner.models.clip import CLIP
 from limner.objectives.base import Objective, StepOutput
-from limner.objectives.clip import CLIPObjectiveConfig, contrast
+from limner.objectives.clip import CLIPObjectiveConfig, contrast, encode
 from limner.types import CaptionedBatch
 
 __all__ = ["TaughtCLIPObjective", "TaughtCLIPObjectiveConfig"]
@@ -25,13 +22,17 @@ __all__ = ["TaughtCLIPObjective", "TaughtCLIPObjectiveConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class TaughtCLIPObjectiveConfig:
-    """The student's own loss, and the weights of the teacher's contrast and of the lessons."""
+    """The student's own loss, and the weights of the teacher's contrast and of the lessons.
+
+    Until step `student_from` pictures learn from the teacher's vectors alone and the text tower is left out.
+    """
 
     kind: Literal["taught"] = "taught"
     student: CLIPObjectiveConfig = field(default_factory=CLIPObjectiveConfig)
     teacher_dim: int = 384
     contrast_weight: float = 1.0
     lesson_weight: float = 1.0
+    student_from: int = 0
 
 
 class TaughtCLIPObjective(Objective):
@@ -46,10 +47,13 @@ class TaughtCLIPObjective(Objective):
     def forward(self, batch: CaptionedBatch, step: int) -> StepOutput:
         """Return the sum of the student's loss, the teacher's contrast and the distance of lessons."""
         assert batch.teacher is not None and batch.lesson_tokens is not None and batch.lesson_teacher is not None
-        images, texts, own = contrast(self.model, batch, self.config.student)
         taught = functional.normalize(self.teacher_projection(batch.teacher), dim=-1)
-        relevance = same_concept_or_text(batch.concepts, batch.texts)
-        by_teacher = symmetric_info_nce(dot_product(images, taught) * self.model.scale(), relevance)
+        if step < self.config.student_from:
+            images = self.model.encode_images(batch.images)
+            return contrast(self.model, images, taught, batch)
+        images, texts = encode(self.model, batch, self.config.student.chunk_size)
+        own = contrast(self.model, images, texts, batch, loss=self.config.student.loss)
+        by_teacher = contrast(self.model, images, taught, batch).loss
         lessons = self.model.encode_texts(batch.lesson_tokens)
         targets = functional.normalize(self.teacher_projection(batch.lesson_teacher), dim=-1)
         distance = cosine_distance(lessons, targets.detach()) + cosine_distance(texts, taught.detach())

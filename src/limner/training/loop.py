@@ -65,7 +65,7 @@ def train(
         TrainingError: if the loss is not finite; the state before that step is saved first.
     """
     average = WeightAverage(objective.model, config.averaging_decay) if config.averaging_decay else None
-    optimizer = build_optimizer(objective, config.optimizer)
+    optimizer = build_optimizer(objective, config.optimizer, num_steps=config.num_steps)
     parts: dict[str, nn.Module] = {"objective": objective} | ({"average": average.model} if average else {})
     state = latest_state(folder)
     facts: dict[str, Any] = load_state(state, parts=parts, optimizer=optimizer) if state else {"step": 0, "best": None}
@@ -106,10 +106,8 @@ def _update(
 ) -> dict[str, float] | None:
     """Make one step and return its metrics; None, and no change, if loss or gradient is not finite."""
     torch.manual_seed(config.seed * 1_000_003 + step)
+    _set_rates(optimizer, config, step)
     _train_mode(objective)
-    factor = warmup_cosine(step, num_steps=config.num_steps, warmup_steps=config.warmup_steps, final=config.final_rate)
-    for group in optimizer.param_groups:
-        group["lr"] = config.optimizer.learning_rate * group["rate"] * factor
     optimizer.zero_grad(set_to_none=True)
     # A forward pass already moves running statistics; they go back if the step is not made.
     buffers = [buffer.clone() for buffer in objective.buffers()]
@@ -127,7 +125,21 @@ def _update(
             buffer.copy_(before)
         return None
     optimizer.step()
-    return totals | {"gradient_norm": norm, "learning_rate": config.optimizer.learning_rate * factor}
+    highest = max(group["lr"] for group in optimizer.param_groups)
+    return totals | {"gradient_norm": norm, "learning_rate": highest}
+
+
+def _set_rates(optimizer: torch.optim.Optimizer, config: LoopConfig, step: int) -> None:
+    """Give each group the rate of this step, and lock those whose span has not begun or is over."""
+    for group in optimizer.param_groups:
+        first, end = group["span"]
+        learns = first <= step < end
+        factor = warmup_cosine(
+            step - first, num_steps=end - first, warmup_steps=config.warmup_steps, final=config.final_rate
+        )
+        group["lr"] = config.optimizer.learning_rate * group["rate"] * factor if learns else 0.0
+        for parameter in group["params"]:
+            parameter.requires_grad_(learns)
 
 
 def _train_mode(objective: Objective) -> None:

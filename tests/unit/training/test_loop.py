@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -131,16 +132,49 @@ def test_a_rate_of_zero_locks_a_part_and_leaves_it_bit_for_bit(tmp_path: Path) -
         assert torch.equal(tensor, before[name]) == (not name.startswith("3")), name
 
 
+def test_a_part_learns_in_its_span_only_and_a_resumed_run_keeps_to_it(tmp_path: Path) -> None:
+    spans = {"0": (3, 6), "": (0, 10)}
+    run = LoopConfig(
+        num_steps=10, warmup_steps=1, save_every=1, precision="float32", optimizer=OptimizerConfig(spans=spans)
+    )
+    whole, states = Regression(), []
+
+    def look(step: int, metrics: dict[str, float]) -> None:
+        states.append({name: tensor.clone() for name, tensor in whole.model.state_dict().items()})
+
+    train(whole, batches, run, folder=tmp_path / "whole", monitor=quiet(look))
+    changed = [not torch.equal(a["0.weight"], b["0.weight"]) for a, b in pairwise(states[:10])]
+    assert changed == [step in (3, 4, 5) for step in range(1, 10)]
+    assert all(not torch.equal(a["3.weight"], b["3.weight"]) for a, b in pairwise(states[:9]))
+
+    def stop(step: int, metrics: dict[str, float]) -> None:
+        if step == 5:
+            raise Killed
+
+    parts = tmp_path / "parts"
+    with pytest.raises(Killed):
+        train(Regression(), batches, run, folder=parts, monitor=quiet(stop))
+    resumed = Regression()
+    train(resumed, batches, run, folder=parts, monitor=quiet())
+    assert all(torch.equal(a, b) for a, b in zip(resumed.parameters(), whole.parameters(), strict=True))
+
+
+def test_spans_that_leave_a_step_without_work_are_errors() -> None:
+    for spans, words in (({"": (2, 9)}, "at step 0"), ({"": (0, 4)}, "at step 4"), ({"": (3, 3)}, "no step")):
+        with pytest.raises(UsageError, match=words):
+            build_optimizer(Regression().model, OptimizerConfig(spans=spans), num_steps=9)
+
+
 def test_rates_of_unknown_or_all_parts_are_errors() -> None:
     model = Regression().model
     with pytest.raises(UsageError, match="begins no parameter"):
-        build_optimizer(model, OptimizerConfig(rates={"vision": 0.1}))
+        build_optimizer(model, OptimizerConfig(rates={"vision": 0.1}), num_steps=5)
     with pytest.raises(UsageError, match="locks every part"):
-        build_optimizer(model, OptimizerConfig(rates={"": 0.0}))
+        build_optimizer(model, OptimizerConfig(rates={"": 0.0}), num_steps=5)
 
 
 def test_vectors_are_not_decayed() -> None:
-    groups = build_optimizer(Regression().model, OptimizerConfig(weight_decay=0.3)).param_groups
+    groups = build_optimizer(Regression().model, OptimizerConfig(weight_decay=0.3), num_steps=5).param_groups
     assert {(p.ndim >= 2, group["weight_decay"]) for group in groups for p in group["params"]} == {
         (True, 0.3),
         (False, 0.0),
