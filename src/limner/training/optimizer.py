@@ -1,4 +1,4 @@
-"""AdamW with parameter groups: no decay on vectors; named parts at a slower rate, at none, or in a time of their own."""
+"""AdamW with parameter groups: no decay on vectors; named parts learn slower, not at all, or in a span of steps."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
