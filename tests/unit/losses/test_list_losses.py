@@ -32,10 +32,10 @@ def test_value_and_gradient_stay_finite_at_wide_gaps(loss: ListLoss, gap: float)
     assert value.isfinite() and gradient.isfinite().all()
 
 
-@every_loss
-def test_a_wide_gap_the_wrong_way_still_has_a_gradient(loss: ListLoss) -> None:
-    if loss in (LIST_LOSSES["approx_ndcg"], LIST_LOSSES["smooth_ap"]):
-        pytest.skip("a smooth rank is flat far from a change of order")
+# A smooth rank is flat far from a change of order.
+@pytest.mark.parametrize("name", [name for name in LIST_LOSSES if name not in ("approx_ndcg", "smooth_ap")])
+def test_a_wide_gap_the_wrong_way_still_has_a_gradient(name: str) -> None:
+    loss = LIST_LOSSES[name]
     value, gradient = value_and_gradient(loss, torch.tensor([[-1e4, 0.0]]), torch.tensor([[1, 0]]), None)
     assert value > 1 and gradient[0, 0] < 0
 
