@@ -11,11 +11,14 @@ from limner.data.builtin.splitting import split_of
 __all__ = ["HeldOutNames", "recorded_look_alikes", "recorded_titles", "singular"]
 
 _IRREGULAR = {
-    "buses": "bus", "cacti": "cactus", "calves": "calf", "children": "child", "feet": "foot", "geese": "goose",
-    "halves": "half", "knives": "knife", "leaves": "leaf", "loaves": "loaf", "lenses": "lens", "men": "man",
-    "mice": "mouse", "people": "person", "scarves": "scarf", "shelves": "shelf", "skis": "ski", "taxis": "taxi",
-    "teeth": "tooth", "viruses": "virus", "wolves": "wolf", "women": "woman",
-    "canoes": "canoe", "horseshoes": "horseshoe", "shoes": "shoe", "toes": "toe",
+    "axes": "axe", "bikinis": "bikini", "buses": "bus", "cacti": "cactus", "calves": "calf", "canoes": "canoe",
+    "children": "child", "cookies": "cookie", "feet": "foot", "geese": "goose", "genies": "genie", "halves": "half",
+    "headaches": "headache", "hippopotami": "hippopotamus", "hoodies": "hoodie", "horseshoes": "horseshoe",
+    "kiwis": "kiwi", "knives": "knife", "leaves": "leaf", "lenses": "lens", "loaves": "loaf", "men": "man",
+    "mice": "mouse", "moustaches": "moustache", "movies": "movie", "neckties": "necktie", "octopi": "octopus",
+    "people": "person", "pickaxes": "pickaxe", "saris": "sari", "scarves": "scarf", "selfies": "selfie",
+    "shelves": "shelf", "shoes": "shoe", "skis": "ski", "smoothies": "smoothie", "taxis": "taxi", "teeth": "tooth",
+    "toes": "toe", "wolves": "wolf", "women": "woman", "zombies": "zombie",
 }  # fmt: skip
 _ALWAYS_PLURAL = frozenset({"eyeglasses", "glasses", "sunglasses"})
 _STRENGTH = {"train": 0, "validation": 1, "test": 2}
@@ -29,7 +32,7 @@ def singular(word: str) -> str:
         return word
     if word.endswith("ies") and len(word) > 4:
         return word[:-3] + "y"
-    if re.search(r"(ss|sh|ch|x|zz|o)es$", word):
+    if re.search(r"(ss|sh|ch|x|zz|o)es$|..[^o]uses$", word):
         return word[:-2]
     return word.removesuffix("s")
 
