@@ -19,11 +19,12 @@ def info_nce(scores: Scores, relevance: Relevance, mask: ItemMask | None = None)
     others = ~relevance
     if mask is not None:
         scores, relevance, others = scores.masked_fill(~mask, 0), relevance & mask, others & mask
-    negatives = scores.masked_fill(~others, float("-inf")).logsumexp(dim=1, keepdim=True)
-    terms = functional.softplus(negatives - scores).where(relevance, scores.new_zeros(()))
+    negatives = scores.masked_fill(~others, float("-inf")).logsumexp(dim=1)
+    # Terms are made for the positives alone, which are few.
+    rows, columns = relevance.nonzero(as_tuple=True)
     num_positives = relevance.sum(dim=1)
-    rows = terms.sum(dim=1) / num_positives.clamp(min=1)
-    return rows.sum() / (num_positives > 0).sum().clamp(min=1)
+    terms = functional.softplus(negatives[rows] - scores[rows, columns]) / num_positives[rows]
+    return terms.sum() / (num_positives > 0).sum().clamp(min=1)
 
 
 def symmetric_info_nce(scores: Scores, relevance: Relevance, mask: ItemMask | None = None) -> Scalar:

@@ -113,13 +113,10 @@ def test_distance_weighted_draws_follow_the_inverse_density() -> None:
     for distance in (0.2, 0.7, 1.1, 1.3):
         clipped = max(distance, 0.5)
         weights.append(1 / (clipped**14 * (1 - clipped**2 / 4) ** 6.5))
-    counts = torch.zeros(6)
-    generator = torch.Generator().manual_seed(0)
-    for _ in range(4000):
-        triplets = distance_weighted(distances, positives, ~positives, generator, embed_dim=16)
-        ((_, positive, negative),) = listed(triplets)
-        assert positive == 0
-        counts[negative] += 1
+    many = distances.expand(4000, 6), positives.expand(4000, 6), ~positives.expand(4000, 6)
+    triplets = distance_weighted(*many, torch.Generator().manual_seed(0), embed_dim=16)
+    assert triplets.negatives is not None and triplets.chosen.all() and (triplets.positives == 0).all()
+    counts = torch.bincount(triplets.negatives.flatten(), minlength=6)
     expected = torch.tensor([0.0, *[w / sum(weights) for w in weights], 0.0])
     torch.testing.assert_close(counts / 4000, expected, rtol=0, atol=0.02)
 
