@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from limner.losses.contrastive import info_nce, sigmoid_pairs, symmetric_info_nce
 from limner.losses.selection import same_concept_or_text
+from limner.losses.similarity import cosine
 
 LOSSES = [info_nce, symmetric_info_nce, sigmoid_pairs]
 
@@ -47,6 +48,22 @@ def test_one_positive_a_row_is_the_cross_entropy_of_torch() -> None:
         functional.cross_entropy(scores, torch.arange(6)) + functional.cross_entropy(scores.T, torch.arange(6))
     ) / 2
     torch.testing.assert_close(symmetric_info_nce(scores, torch.eye(6, dtype=torch.bool)), expected)
+
+
+def test_one_positive_a_row_is_the_loss_of_sentence_transformers() -> None:
+    # Printed by MultipleNegativesRankingLoss(scale=20.0) of sentence-transformers 6.2.0 for these four pairs.
+    queries = torch.sin(torch.arange(12.0)).view(4, 3)
+    items = torch.sin(torch.arange(12.0) * 1.7 + 1).view(4, 3)
+    value = info_nce(20 * cosine(queries, items), torch.eye(4, dtype=torch.bool))
+    assert value.item() == pytest.approx(15.084848, rel=1e-6)
+
+
+def test_a_mask_leaves_items_out_of_both_directions() -> None:
+    scores, relevance = random_case(5, 6, 6)
+    kept = torch.rand(6, 6, generator=torch.Generator().manual_seed(6)) < 0.7
+    far = scores.masked_fill(~kept, -1e6)
+    expected = symmetric_info_nce(far, relevance & kept)
+    torch.testing.assert_close(symmetric_info_nce(scores, relevance, kept), expected)
 
 
 def test_sigmoid_pairs_is_the_binary_cross_entropy_of_torch() -> None:

@@ -62,6 +62,15 @@ def test_it_is_that_of_sentence_transformers(
     torch.testing.assert_close(gradient * 2 / num_pairs, torch.tensor(expected), rtol=0, atol=2e-7)
 
 
+def test_it_is_that_of_allrank() -> None:
+    # Printed by lambdaLoss(weighing_scheme="lambdaRank_scheme", reduction_log="natural", reduction="sum") of allRank
+    # 1.4.3 for both lists together.
+    value, gradient = published_gradient(lambda_rank)
+    assert value * 2 == pytest.approx(1.3834907, rel=1e-6)
+    expected = [-0.0756444, 0.0224768, 0.270392, -0.2172244, 0.3594205, -0.2651864, -0.0942341]
+    torch.testing.assert_close(gradient * 2, torch.tensor(expected), rtol=0, atol=5e-7)
+
+
 def our_gradient(scores: Tensor, grades: Tensor, truncation: int) -> np.ndarray:
     scores = scores[None].clone().requires_grad_()
     lambda_rank(scores, grades[None], truncation=truncation).backward()

@@ -107,7 +107,7 @@ def test_list_net_is_the_cross_entropy_of_torch_and_of_sentence_transformers() -
     scores, grades, _ = random_lists(2)
     expected = functional.cross_entropy(scores, grades.double().softmax(dim=1))
     torch.testing.assert_close(list_net(scores, grades), expected)
-    # Printed by ListNetLoss of sentence-transformers 6.2.0.
+    # Printed by ListNetLoss of sentence-transformers 6.2.0, and by listNet of allRank 1.4.3.
     value, gradient = published_gradient(list_net)
     assert value == pytest.approx(1.6972624, rel=1e-6)
     expected = torch.tensor([-0.0634655, -0.0037625, 0.2890126, -0.2217845, 0.3065773, -0.2368003, -0.069777])
@@ -115,10 +115,19 @@ def test_list_net_is_the_cross_entropy_of_torch_and_of_sentence_transformers() -
 
 
 def test_list_mle_is_that_of_sentence_transformers() -> None:
-    # Printed by ListMLELoss(respect_input_order=False) of sentence-transformers 6.2.0; the grades are all different.
+    # Printed by ListMLELoss(respect_input_order=False) of sentence-transformers 6.2.0, and by listMLE of allRank 1.4.3;
+    # the grades are all different.
     value, gradient = published_gradient(list_mle)
     assert value == pytest.approx(3.6597962, rel=1e-6)
     expected = torch.tensor([-0.3762746, 0.0453925, 0.7307094, -0.3998274, 0.7865385, -0.4041798, -0.3823586])
+    torch.testing.assert_close(gradient, expected, rtol=0, atol=2e-7)
+
+
+def test_approx_ndcg_is_that_of_allrank() -> None:
+    # Printed by approxNDCGLoss(alpha=2.0) of allRank 1.4.3, which is lower by 1.
+    value, gradient = published_gradient(lambda *lists: approx_ndcg(*lists, temperature=0.5))
+    assert value == pytest.approx(1 - 0.67774636, rel=1e-6)
+    expected = torch.tensor([0.0153341, 0.0033648, 0.0037638, -0.0224626, 0.0094181, -0.0279028, 0.0184847])
     torch.testing.assert_close(gradient, expected, rtol=0, atol=2e-7)
 
 

@@ -27,7 +27,7 @@ def test_ranknet_equals_a_double_loop(seed: int) -> None:
 
 
 def test_ranknet_is_that_of_sentence_transformers() -> None:
-    # Printed by RankNetLoss(reduction_log="natural") of sentence-transformers 6.2.0.
+    # Printed by RankNetLoss(reduction_log="natural") of sentence-transformers 6.2.0, and by rankNet of allRank 1.4.3.
     value, gradient = published_gradient(ranknet)
     assert value == pytest.approx(0.9138648, rel=1e-6)
     expected = [-0.0762479, 0.0363437, 0.1767892, -0.136885, 0.1839696, -0.1266865, -0.0572831]
