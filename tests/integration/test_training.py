@@ -53,6 +53,14 @@ def finished(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+def test_a_set_named_twice_is_read_twice_and_held_out_once(shapes: Path, tmp_path: Path) -> None:
+    once = finish(*words("clip", shapes, tmp_path / "once", loop__num_steps="1"), "--json")
+    twice = finish(*words("clip", shapes, tmp_path / "twice", loop__num_steps="1"), "--data", str(shapes), "--json")
+    assert once[0] == twice[0] == 0, once[2] + twice[2]
+    one, two = json.loads(once[1]), json.loads(twice[1])
+    assert two["num_pictures"] == 2 * one["num_pictures"] and two["num_held_out"] == one["num_held_out"]
+
+
 def test_a_run_leaves_a_model_a_log_and_events(finished: Path) -> None:
     assert {path.name for path in finished.iterdir()} >= {"best", "last", "log.jsonl", "run.json", "tensorboard"}
     steps = [line["step"] for line in read_log(finished) if "loss" in line]

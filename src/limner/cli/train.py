@@ -13,7 +13,10 @@ __all__ = ["train"]
 
 def train(
     recipe: Annotated[str, typer.Argument(help="The recipe, as in `limner train clip`.")] = "",
-    data: Annotated[list[Path] | None, typer.Option(help="A picture set to train on; repeat for several.")] = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="A picture set to train on; repeat for several, or to read one more often."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The folder of the new run.")] = None,
     initial: Annotated[str | None, typer.Option("--from", help="Start from this model: fine-tuning.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="Change the recipe: a.b=value.")] = None,

@@ -4,17 +4,19 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Float64
+from scipy import sparse
 
 from limner.data.tokenizer import Tokenizer
 from limner.types import END_TOKEN
 
 __all__ = ["Lesson", "Lessons", "Vectors"]
 
-_BLOCK = 4096
+_BLOCK = 1 << 16
 _LONGEST = 32
 
 Vectors = Float32[np.ndarray, "texts teacher_dim"]
+Shares = Float64[np.ndarray, " texts"]
 
 
 class Lesson(NamedTuple):
@@ -29,16 +31,18 @@ class Lessons:
     """Texts in any language, each with the teacher's vector of what it means in the teacher's language."""
 
     def __init__(self, lessons: Sequence[Lesson], embed: Callable[[Sequence[str]], Vectors]) -> None:
-        meanings = list(dict.fromkeys(lesson.meaning for lesson in lessons))
-        self._rows = {meaning: row for row, meaning in enumerate(meanings)}
-        self._vectors = embed(meanings)
-        self._texts = [lesson.text for lesson in lessons]
-        self._meanings = np.array([self._rows[lesson.meaning] for lesson in lessons])
-        weights = np.array([lesson.weight for lesson in lessons], dtype=np.float64)
+        together: dict[tuple[str, str], float] = {}
+        for text, meaning, weight in lessons:
+            together[text, meaning] = together.get((text, meaning), 0.0) + weight
+        self._texts = [text for text, _ in together]
+        self._rows: dict[str, int] = {}
+        self._meanings = np.array([self._rows.setdefault(meaning, len(self._rows)) for _, meaning in together])
+        self._vectors = embed(list(self._rows))
+        weights = np.array(list(together.values()), dtype=np.float64)
         self._bounds = np.cumsum(weights / weights.sum())
 
     def __len__(self) -> int:
-        """Return the number of texts."""
+        """Return the number of different texts and meanings."""
         return len(self._texts)
 
     def __contains__(self, meaning: str) -> bool:
@@ -55,21 +59,23 @@ class Lessons:
         The mean of all texts is taken away, so tokens that occur everywhere are near zero; the others have unit
         variance on average. Tokens that no lesson uses are zero.
         """
-        sums = np.zeros((tokenizer.vocab_size, self._vectors.shape[1]), dtype=np.float64)
-        counts = np.zeros(tokenizer.vocab_size)
         shares = np.diff(self._bounds, prepend=0.0)
-        centred = self._vectors - shares @ self._vectors[self._meanings]
-        for start in range(0, len(self), _BLOCK):
-            rows = slice(start, start + _BLOCK)
-            tokens = tokenizer.encode(self._texts[rows], _LONGEST)[0].numpy()
-            text, place = np.nonzero(tokens > END_TOKEN)
-            used = tokens[text, place]
-            np.add.at(sums, used, centred[self._meanings[rows]][text] * shares[rows][text, None])
-            np.add.at(counts, used, shares[rows][text])
-        means = sums / np.maximum(counts, 1e-12)[:, None]
+        centred = self._vectors - np.bincount(self._meanings, shares, len(self._vectors)) @ self._vectors
+        uses = sum(
+            self._token_uses(tokenizer, shares, slice(start, start + _BLOCK)) for start in range(0, len(self), _BLOCK)
+        )
+        counts = np.asarray(uses.sum(axis=1)).ravel()
+        means = (uses @ centred) / np.maximum(counts, 1e-12)[:, None]
         directions = np.linalg.eigh(means.T @ means)[1][:, ::-1][:, :dim]
         vectors = means @ directions
         return (vectors / np.sqrt(np.mean(vectors[counts > 0] ** 2))).astype(np.float32)
+
+    def _token_uses(self, tokenizer: Tokenizer, shares: Shares, rows: slice) -> sparse.csr_array:
+        """Return how often each token occurs in texts of each meaning, [token, meaning], weighted by their shares."""
+        tokens = tokenizer.encode(self._texts[rows], _LONGEST)[0].numpy()
+        text, place = np.nonzero(tokens > END_TOKEN)
+        uses = (shares[rows][text], (tokens[text, place], self._meanings[rows][text]))
+        return sparse.coo_array(uses, shape=(tokenizer.vocab_size, len(self._vectors))).tocsr()
 
     def draw(self, count: int, seed: Sequence[int]) -> tuple[list[str], Vectors]:
         """Return texts drawn by weight and the teacher's vectors of what they mean; the same seed draws the same."""

@@ -15,14 +15,16 @@ from limner.interop.sentence_teacher import SentenceTeacher
 __all__ = ["build_lessons"]
 
 _TEACHER_LANGUAGES = ("en", "en-gb", "")
-_WORDS_SHARE = 1.0
+_WORDS_SHARE = 0.6
+_LEXICON_SHARE = 0.4
 _TEMPLATE = "a picture of {}"
 
 
 def build_lessons(captions: Captions, memory: Path) -> Lessons:
     """Return lessons that a text in another language means the picture's English caption, and English texts themselves.
 
-    Captions weigh as their languages do; all single words together weigh as much as all captions.
+    Captions weigh as their languages do; all single words that the teacher knows, and all Russian words with an English
+    meaning, each weigh a fixed part of what the captions do together.
 
     What the teacher said is kept in the file `memory` for a resumed run.
 
@@ -30,18 +32,24 @@ def build_lessons(captions: Captions, memory: Path) -> Lessons:
         ModelError: if the teacher is not installed.
     """
     teacher = SentenceTeacher()
-    lessons = [*_of_captions(captions), *_of_lexicon(captions.weight("ru"))]
-    words = [word for word in teacher.vocabulary if word.isascii() and len(word) > 2]
-    weight = _WORDS_SHARE * sum(lesson.weight for lesson in lessons) / len(words)
-    return Lessons([*lessons, *(Lesson(word, word, weight) for word in words)], partial(_remembered, teacher, memory))
+    words = [(word, word) for word in teacher.vocabulary if word.isascii() and len(word) > 2]
+    lessons = list(_of_captions(captions))
+    total = sum(lesson.weight for lesson in lessons)
+    lessons += _of_words(words, _WORDS_SHARE * total)
+    if captions.weight("ru"):
+        lessons += _of_words(_russian_words(), _LEXICON_SHARE * total)
+    return Lessons(lessons, partial(_remembered, teacher, memory))
 
 
-def _of_lexicon(weight: float) -> Iterator[Lesson]:
-    """Yield common Russian words with their English meaning, so that Russian has words that no caption uses."""
-    if weight:
-        for line in (files("limner.recipes") / "russian_words.tsv").read_text(encoding="utf-8").splitlines():
-            russian, english = line.split("\t")
-            yield Lesson(russian, english, weight)
+def _of_words(words: Sequence[tuple[str, str]], weight: float) -> list[Lesson]:
+    return [Lesson(word, meaning, weight / len(words)) for word, meaning in words]
+
+
+def _russian_words() -> list[tuple[str, str]]:
+    """Return common Russian words with their English meaning, so that Russian has words that no caption uses."""
+    text = (files("limner.recipes") / "russian_words.tsv").read_text(encoding="utf-8")
+    pairs = (line.split("\t") for line in text.splitlines())
+    return [(russian, english) for russian, english in pairs]
 
 
 def _remembered(teacher: SentenceTeacher, memory: Path, texts: Sequence[str]) -> Vectors:

@@ -173,9 +173,14 @@ def resume_run(out: Path, *, report: Report, say: Say) -> TrainingReport:
 
 
 def _open(data: Sequence[Path]) -> tuple[list[PictureSet], list[Any], list[Any]]:
+    """Return the sets with their training and held-out rows; a set named twice is read twice and held out once."""
     sets = [PictureSet.open(path) for path in data]
     splits = [hold_out(pictures.rows(["id", "group", "split"])) for pictures in sets]
-    return sets, [train for train, _ in splits], [held_out for _, held_out in splits]
+    held_out = [
+        rows if data.index(path) == place else rows[:0]
+        for place, (path, (_, rows)) in enumerate(zip(data, splits, strict=True))
+    ]
+    return sets, [train for train, _ in splits], held_out
 
 
 def _lessons(run: Run, sets: list[PictureSet], rows: list[Any], memory: Path, say: Say) -> Lessons | None:

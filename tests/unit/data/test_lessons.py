@@ -61,3 +61,10 @@ def test_tokens_start_where_the_texts_they_occur_in_are(lessons: Lessons) -> Non
     assert cosine(vector("лиса"), vector("fox")) > 0.7
     assert cosine(vector("лиса"), vector("fox")) > cosine(vector("лиса"), vector("boat")) + 0.3
     assert not vectors[:3].any()
+
+
+def test_equal_lessons_are_one_that_weighs_as_much_as_all() -> None:
+    lessons = Lessons([Lesson("a", "x"), Lesson("b", "x", 2.0), Lesson("a", "x", 5.0), Lesson("a", "y", 0.0)], embed)
+    assert len(lessons) == 3
+    drawn = lessons.draw(4000, (0,))[0]
+    assert drawn.count("a") / 4000 == pytest.approx(0.75, abs=0.03)
