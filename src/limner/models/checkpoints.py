@@ -13,10 +13,18 @@ from torch import nn
 from limner.config import from_dict, to_dict
 from limner.errors import ModelError
 from limner.models.clip import CLIP, CLIPConfig
+from limner.models.cross_encoder import CrossEncoder, CrossEncoderConfig
+from limner.models.language_relevance import LanguageRelevance, LanguageRelevanceConfig
+from limner.models.late_interaction import LateInteraction, LateInteractionConfig
 
 __all__ = ["MODELS", "SHIPPED", "load_model", "resolve", "save_model", "write_file"]
 
-MODELS: dict[str, tuple[Any, Any]] = {"clip": (CLIP, CLIPConfig)}
+MODELS: dict[str, tuple[Any, Any]] = {
+    "clip": (CLIP, CLIPConfig),
+    "cross": (CrossEncoder, CrossEncoderConfig),
+    "language": (LanguageRelevance, LanguageRelevanceConfig),
+    "late": (LateInteraction, LateInteractionConfig),
+}
 
 _SHIPPED_FOLDER = Path(__file__).parent.parent / "pretrained"
 SHIPPED = tuple(sorted(path.parent.name for path in _SHIPPED_FOLDER.glob("*/config.json")))

@@ -6,33 +6,29 @@ tokens [n, length]  -> trunk -> features -> linear -> unit vector /
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Literal
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 from torch.nn import functional
 
-from limner.nn.inverted_residual import InvertedResidualConfig, InvertedResidualTrunk
+from limner.models.relevance import RelevanceModel
+from limner.nn.parts import Parts, whole
 from limner.nn.text import TextConfig, TextTransformer
-from limner.nn.vision import VisionTransformer, VisionTransformerConfig
-from limner.types import Embeddings, Images, Scalar, Tokens
+from limner.nn.trunks import VisionConfig, build_vision
+from limner.nn.vision import VisionTransformerConfig
+from limner.types import Distances, Embeddings, Images, Scalar, Scores, Tokens
 
 __all__ = ["CLIP", "CLIPConfig"]
-
-VisionConfig = VisionTransformerConfig | InvertedResidualConfig
-
-_TRUNKS: dict[str, Callable[[Any], nn.Module]] = {
-    "vit": VisionTransformer,
-    "inverted_residual": InvertedResidualTrunk,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
 class CLIPConfig:
     """Both towers and the joint space; the scale starts at 1 / `temperature` and is clamped at `max_scale`."""
 
+    kind: Literal["clip"] = "clip"
     vision: VisionConfig = field(default_factory=VisionTransformerConfig)
     text: TextConfig = field(default_factory=TextConfig)
     embed_dim: int = 256
@@ -41,15 +37,19 @@ class CLIPConfig:
     bias: float = 0.0
 
 
-class CLIP(nn.Module):
-    """Two towers, their projections, and the learned scale (and, for pairs judged alone, bias) of the scores."""
+class CLIP(RelevanceModel):
+    """Two towers, their projections, and the learned scale (and, for pairs judged alone, bias) of the scores.
+
+    As a relevance model it is the dual encoder: one part a picture or text, which is its embedding, and the score is
+    scale times cosine plus bias; any side may be a text or a picture.
+    """
 
     def __init__(self, config: CLIPConfig) -> None:
         super().__init__()
         self.config = config
-        self.vision = _TRUNKS[config.vision.kind](config.vision)
+        self.vision = build_vision(config.vision)
         self.text = TextTransformer(config.text)
-        self.image_projection = nn.Linear(cast(int, self.vision.feature_dim), config.embed_dim, bias=False)
+        self.image_projection = nn.Linear(self.vision.feature_dim, config.embed_dim, bias=False)
         self.text_projection = nn.Linear(self.text.feature_dim, config.embed_dim, bias=False)
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / config.temperature)))
         self.bias = nn.Parameter(torch.tensor(config.bias))
@@ -69,3 +69,23 @@ class CLIP(nn.Module):
     def forward(self, images: Images, tokens: Tokens) -> tuple[Embeddings, Embeddings]:
         """Return image and text embeddings, unit length."""
         return self.encode_images(images), self.encode_texts(tokens)
+
+    def picture_parts(self, images: Images) -> Parts:
+        """Return one part a picture, its embedding."""
+        return whole(self.encode_images(images)[:, None])
+
+    def text_parts(self, tokens: Tokens) -> Parts:
+        """Return one part a text, its embedding."""
+        return whole(self.encode_texts(tokens)[:, None])
+
+    def pair_scores(self, queries: Parts, documents: Parts) -> Float[Tensor, " pairs"]:
+        """Return scale <q_i, d_i> + bias."""
+        return (queries.vectors[:, 0] * documents.vectors[:, 0]).sum(dim=1) * self.scale() + self.bias
+
+    def all_scores(self, queries: Parts, documents: Parts) -> Scores:
+        """Return scale <q_i, d_j> + bias."""
+        return queries.vectors[:, 0] @ documents.vectors[:, 0].T * self.scale() + self.bias
+
+    def distances(self, scores: Scores) -> Distances:
+        """Return 1 - cosine, in [0, 2]."""
+        return 1 - (scores - self.bias) / self.scale()

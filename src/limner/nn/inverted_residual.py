@@ -165,6 +165,10 @@ class InvertedResidualTrunk(nn.Module):
         """Return one feature vector a picture; images are RGB in [0, 1], of any size."""
         return self.grid(images).mean(dim=(2, 3))
 
+    def sequence(self, images: Images) -> Float[Tensor, "batch length feature_dim"]:
+        """Return the features of every place of the grid, row by row."""
+        return rearrange(self.grid(images), "b c h w -> b (h w) c")
+
     def grid(self, images: Images) -> Float[Tensor, "batch feature_dim rows columns"]:
         """Return the features of every place of the picture, before the mean over them."""
         # Channels-last halves the time of the depthwise convolutions on a CPU.

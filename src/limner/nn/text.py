@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from limner.nn.parts import Parts
 from limner.nn.transformer import Transformer, TransformerConfig
 from limner.types import PADDING_TOKEN, Features, Tokens
 
@@ -42,11 +43,21 @@ class TextTransformer(nn.Module):
 
     def forward(self, tokens: Tokens) -> Features:
         """Return one feature vector a text; columns in which every text is padding cost nothing."""
-        is_token = tokens != PADDING_TOKEN
-        used = max(int(is_token.sum(dim=1).max()), 1) if len(tokens) else 1
-        tokens, is_token = tokens[:, :used], is_token[:, :used]
-        x = self.transformer(self.widen(self.tokens(tokens)) + self.positions[:used], is_token)
+        sequence = self.sequence(tokens)
+        x, is_token = sequence.vectors, sequence.mask
         if self.config.pooling == "end":
             return x[torch.arange(len(x)), is_token.sum(dim=1) - 1]
         weight = is_token.unsqueeze(-1).to(x.dtype)
         return (x * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
+
+    def sequence(self, tokens: Tokens) -> Parts:
+        """Return the features of every token, before the mean over them."""
+        words = self.embed(tokens)
+        return Parts(vectors=self.transformer(words.vectors, words.mask), mask=words.mask)
+
+    def embed(self, tokens: Tokens) -> Parts:
+        """Return what goes into the transformer: each token's vector and its position's, without columns of padding."""
+        is_token = tokens != PADDING_TOKEN
+        used = max(int(is_token.sum(dim=1).max()), 1) if len(tokens) else 1
+        vectors = self.widen(self.tokens(tokens[:, :used])) + self.positions[:used]
+        return Parts(vectors=vectors, mask=is_token[:, :used])

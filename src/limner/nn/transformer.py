@@ -1,13 +1,16 @@
 """The transformer encoder, pre-norm: x + Attention(LN(x)), then x + MLP(LN(x)), https://arxiv.org/abs/1706.03762."""
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["SelfAttention", "Transformer", "TransformerBlock", "TransformerConfig"]
+__all__ = ["AttentionMask", "SelfAttention", "Transformer", "TransformerBlock", "TransformerConfig"]
+
+AttentionMask: TypeAlias = Bool[Tensor, "batch length"] | Bool[Tensor, "batch length length"]
 
 _MAX_DEPTH = 512
 
@@ -40,16 +43,16 @@ class SelfAttention(nn.Module):
         self.out = nn.Linear(config.dim, config.dim)
 
     def forward(
-        self, x: Float[Tensor, "batch length dim"], mask: Bool[Tensor, "batch length"] | None = None
+        self, x: Float[Tensor, "batch length dim"], mask: AttentionMask | None = None
     ) -> Float[Tensor, "batch length dim"]:
-        """Mix positions; `mask` is true where a position may be looked at."""
+        """Mix positions; `mask` is true where a position may be looked at, by all positions or by each (row)."""
         q, k, v = rearrange(
             self.qkv(x),
             "batch length (three heads dim) -> three batch heads length dim",
             three=3,
             heads=self.num_heads,
         )
-        seen = None if mask is None else rearrange(mask, "batch length -> batch 1 1 length")
+        seen = mask if mask is None else mask[:, None, None, :] if mask.ndim == 2 else mask[:, None]
         mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=seen)
         return self.out(rearrange(mixed, "batch heads length dim -> batch length (heads dim)"))
 
@@ -67,7 +70,7 @@ class TransformerBlock(nn.Module):
         self.dropout = nn.Dropout(config.dropout_rate)
 
     def forward(
-        self, x: Float[Tensor, "batch length dim"], mask: Bool[Tensor, "batch length"] | None = None
+        self, x: Float[Tensor, "batch length dim"], mask: AttentionMask | None = None
     ) -> Float[Tensor, "batch length dim"]:
         """Return the block's output at every position."""
         x = x + self.dropout(self.attention(self.attention_norm(x), mask))
@@ -89,7 +92,7 @@ class Transformer(nn.Module):
                 nn.init.normal_(parameter, std=config.dim**-0.5)
 
     def forward(
-        self, x: Float[Tensor, "batch length dim"], mask: Bool[Tensor, "batch length"] | None = None
+        self, x: Float[Tensor, "batch length dim"], mask: AttentionMask | None = None
     ) -> Float[Tensor, "batch length dim"]:
         """Return the features of every position."""
         for block in self.blocks:

@@ -1,0 +1,42 @@
+"""What all relevance models share: a query and a document, each a picture or a text, become a score."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from limner.nn.parts import Parts
+from limner.types import Distances, Images, Scores, Tokens
+
+__all__ = ["RelevanceModel"]
+
+
+class RelevanceModel(nn.Module, ABC):
+    """Each side becomes parts by itself, which can be kept; a pair of parts becomes a score.
+
+    Its config has the sizes of both trunks as `vision` and `text`; the modules of these names are as in CLIP, so that
+    a trained CLIP can be started from.
+    """
+
+    config: Any
+
+    @abstractmethod
+    def picture_parts(self, images: Images) -> Parts:
+        """Return what is kept of RGB pictures in [0, 1]; equally many parts of each."""
+
+    @abstractmethod
+    def text_parts(self, tokens: Tokens) -> Parts:
+        """Return what is kept of token ids."""
+
+    @abstractmethod
+    def pair_scores(self, queries: Parts, documents: Parts) -> Float[Tensor, " pairs"]:
+        """Return the score of document i for query i."""
+
+    @abstractmethod
+    def all_scores(self, queries: Parts, documents: Parts) -> Scores:
+        """Return the score of every document for every query."""
+
+    @abstractmethod
+    def distances(self, scores: Scores) -> Distances:
+        """Return scores as bounded distances, in which margins and smooth ranks are measured."""

@@ -1,0 +1,54 @@
+"""Pictures and texts as parts: a vector for each token, patch or place of a grid."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = ["Parts", "every_pair", "joined", "whole"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """Sequences of vectors, padded at the end; `mask` is true where a part is real."""
+
+    vectors: Float[Tensor, "batch length dim"]
+    mask: Bool[Tensor, "batch length"]
+
+    def __len__(self) -> int:
+        """Return the number of sequences."""
+        return len(self.mask)
+
+    def take(self, rows: Int[Tensor, " rows"]) -> "Parts":
+        """Return the sequences at these places."""
+        return Parts(vectors=self.vectors[rows], mask=self.mask[rows])
+
+
+def whole(vectors: Float[Tensor, "batch length dim"]) -> Parts:
+    """Return sequences all of whose parts are real."""
+    return Parts(vectors=vectors, mask=torch.ones(vectors.shape[:2], dtype=torch.bool, device=vectors.device))
+
+
+def joined(first: Parts, second: Parts) -> Parts:
+    """Return the sequences of both, one after the other, as long as the longest."""
+    length = max(first.mask.shape[1], second.mask.shape[1])
+    first, second = _padded(first, length), _padded(second, length)
+    return Parts(
+        vectors=torch.cat([first.vectors, second.vectors]),
+        mask=torch.cat([first.mask, second.mask]),
+    )
+
+
+def every_pair(queries: Parts, documents: Parts) -> tuple[Parts, Parts]:
+    """Return queries and documents repeated such that row i * len(documents) + j holds query i and document j."""
+    rows = torch.arange(len(queries) * len(documents), device=queries.mask.device)
+    return queries.take(rows // max(len(documents), 1)), documents.take(rows % max(len(documents), 1))
+
+
+def _padded(parts: Parts, length: int) -> Parts:
+    missing = length - parts.mask.shape[1]
+    return Parts(
+        vectors=functional.pad(parts.vectors, (0, 0, 0, missing)), mask=functional.pad(parts.mask, (0, missing))
+    )
