@@ -9,6 +9,8 @@ Glossary:
     grades: queries x items, how much an item answers a query; a mask of relevance is one of zeros and ones.
     mask: queries x items, false where a list is padded or an item must not count.
     distances: queries x items, lower is nearer.
+    parts: what a relevance model keeps of a picture or text: a vector for each token, patch or place of a grid.
+    query, document: what is asked with and what is asked for, each a picture or a text.
     concept: what a picture shows; pictures of one concept are never each other's negatives.
     step: one update of the weights.
 """
@@ -31,9 +33,11 @@ __all__ = [
     "Images",
     "ItemMask",
     "PaddingMask",
+    "RankingBatch",
     "Relevance",
     "Scalar",
     "Scores",
+    "Side",
     "Tokens",
 ]
 
@@ -70,3 +74,27 @@ class CaptionedBatch:
     teacher: Float[Tensor, "batch teacher_dim"] | None = None
     lesson_tokens: Int[Tensor, "lessons length"] | None = None
     lesson_teacher: Float[Tensor, "lessons teacher_dim"] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """The queries or the documents of a batch: pictures or texts, and the numbers of their concepts and texts."""
+
+    concepts: Int[Tensor, " batch"]
+    texts: Int[Tensor, " batch"]
+    images: Float[Tensor, "batch 3 height width"] | None = None
+    tokens: Int[Tensor, "batch length"] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankingBatch:
+    """Document i answers query i; the documents after those are hard negatives, `num_mined` of each query in turn.
+
+    Query and document are relevant to each other if their concept or their text is the same. `num_items` is how many
+    documents the whole collection has.
+    """
+
+    queries: Side
+    documents: Side
+    num_mined: int
+    num_items: int

@@ -44,6 +44,8 @@ class CLIP(RelevanceModel):
     scale times cosine plus bias; any side may be a text or a picture.
     """
 
+    reads_pairs = False
+
     def __init__(self, config: CLIPConfig) -> None:
         super().__init__()
         self.config = config

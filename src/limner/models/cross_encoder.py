@@ -39,6 +39,8 @@ class CrossEncoderConfig:
 class CrossEncoder(RelevanceModel):
     """Every part of the query sees every part of the document; the score is the log-odds that the pair belongs."""
 
+    reads_pairs = True
+
     def __init__(self, config: CrossEncoderConfig) -> None:
         super().__init__()
         self.config = config

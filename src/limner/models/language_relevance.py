@@ -41,6 +41,8 @@ class LanguageRelevanceConfig:
 class LanguageRelevance(RelevanceModel):
     """The log-odds of the word "true" after a document and a query; the three prompts are learned vectors."""
 
+    reads_pairs = True
+
     def __init__(self, config: LanguageRelevanceConfig) -> None:
         super().__init__()
         self.config = config

@@ -47,6 +47,8 @@ class LateInteraction(RelevanceModel):
     CLIP, a part is what its place adds to CLIP's embedding.
     """
 
+    reads_pairs = False
+
     def __init__(self, config: LateInteractionConfig) -> None:
         super().__init__()
         self.config = config

@@ -1,7 +1,7 @@
 """What all relevance models share: a query and a document, each a picture or a text, become a score."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -20,6 +20,8 @@ class RelevanceModel(nn.Module, ABC):
     """
 
     config: Any
+    reads_pairs: ClassVar[bool]
+    """Whether each pair costs a pass through layers, rather than a product of what is kept."""
 
     @abstractmethod
     def picture_parts(self, images: Images) -> Parts:

@@ -1,0 +1,109 @@
+"""Learning to rank: a relevance model, a loss by name, and lists of documents for each query."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from limner.losses.selection import guarded_negatives, same_label
+from limner.models.relevance import RelevanceModel
+from limner.nn.parts import Parts
+from limner.objectives.base import Objective, StepOutput
+from limner.objectives.ranking_losses import LOSSES, Lists, LossName
+from limner.types import ItemMask, RankingBatch, Relevance, Scores, Side
+
+__all__ = ["RankingObjective", "RankingObjectiveConfig", "candidates", "parts_of"]
+
+_CANDIDATES_OF_PAIR_READERS = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankingObjectiveConfig:
+    """Which loss, on how many documents a query, and which of them may not be negatives.
+
+    `num_candidates` documents stand in each list: the query's own, its mined negatives, others of the batch. 0 takes
+    all of the batch, or 16 where the model reads each pair and the loss does not rank queries too. With `guard_margin`
+    r, documents that the model itself scores above the best positive less the share r of it are taken for false
+    negatives and left out.
+    """
+
+    kind: Literal["ranking"] = "ranking"
+    loss: LossName = "info_nce"
+    num_candidates: int = 0
+    guard_margin: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check that the loss can be computed on such lists."""
+        if self.num_candidates < 0 or self.num_candidates == 1:
+            raise ValueError(f"num_candidates {self.num_candidates} leaves nothing to rank: give 0 or at least 2")
+        if self.num_candidates and self.loss == "symmetric_info_nce":
+            raise ValueError("symmetric_info_nce ranks queries for documents too: leave num_candidates at 0")
+
+
+class RankingObjective(Objective):
+    """Rank each query's documents, whatever the model and the loss."""
+
+    def __init__(self, model: RelevanceModel, config: RankingObjectiveConfig) -> None:
+        super().__init__()
+        self.model: RelevanceModel = model
+        self.config = config
+
+    def forward(self, batch: RankingBatch, step: int) -> StepOutput:
+        """Return the loss of a batch, and how often the best document is a relevant one."""
+        lists = self._lists(batch)
+        counted = lists.scores.detach().masked_fill(~lists.mask, float("-inf"))
+        right = lists.relevance.gather(1, counted.argmax(dim=1, keepdim=True))
+        metrics = {"accuracy": right.float().mean(), "score_spread": lists.scores.detach().std()}
+        return StepOutput(LOSSES[self.config.loss](lists), metrics)
+
+    def _lists(self, batch: RankingBatch) -> Lists:
+        queries, documents = parts_of(self.model, batch.queries), parts_of(self.model, batch.documents)
+        relevance = same_label(batch.queries.concepts, batch.documents.concepts)
+        relevance = relevance | same_label(batch.queries.texts, batch.documents.texts)
+        size = self._list_size(len(documents))
+        if size < len(documents):
+            columns = candidates(len(queries), batch.num_mined, size).to(relevance.device)
+            rows = torch.arange(columns.numel(), device=relevance.device) // columns.shape[1]
+            pairs = self.model.pair_scores(queries.take(rows), documents.take(columns.flatten()))
+            scores, relevance = pairs.view(columns.shape), relevance.gather(1, columns)
+            own = torch.zeros_like(columns[:, 0])
+        else:
+            scores = self.model.all_scores(queries, documents)
+            own = torch.arange(len(queries), device=relevance.device)
+        return Lists(
+            scores=scores,
+            distances=self.model.distances(scores),
+            relevance=relevance,
+            mask=self._mask(scores, relevance),
+            own=own,
+            num_items=batch.num_items,
+        )
+
+    def _list_size(self, num_documents: int) -> int:
+        if self.config.num_candidates:
+            return self.config.num_candidates
+        few = self.model.reads_pairs and self.config.loss != "symmetric_info_nce"
+        return min(num_documents, _CANDIDATES_OF_PAIR_READERS) if few else num_documents
+
+    def _mask(self, scores: Scores, relevance: Relevance) -> ItemMask:
+        if self.config.guard_margin is None:
+            return torch.ones_like(relevance)
+        return relevance | guarded_negatives(scores, relevance, relative=self.config.guard_margin)
+
+
+def parts_of(model: RelevanceModel, side: Side) -> Parts:
+    """Return the parts of a side's pictures or texts."""
+    if side.images is not None:
+        return model.picture_parts(side.images)
+    assert side.tokens is not None
+    return model.text_parts(side.tokens)
+
+
+def candidates(num_queries: int, num_mined: int, size: int) -> Int[Tensor, "queries size"]:
+    """Return the places of each query's documents: its own, those mined for it, and those of the queries after it."""
+    queries = torch.arange(num_queries)[:, None]
+    mined = num_queries + queries * num_mined + torch.arange(num_mined)
+    others = (queries + torch.arange(1, num_queries)) % num_queries
+    return torch.cat([queries, mined, others], dim=1)[:, :size]
