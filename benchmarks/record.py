@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-__all__ = ["markdown_table", "write_result"]
+__all__ = ["markdown_table", "show_figures", "write_result"]
 
 _ROOT = Path(__file__).parent.parent
 _RESULTS = Path(__file__).parent / "results"
+_FIGURES_FROM, _FIGURES_TO = "<!-- figures -->", "<!-- end of figures -->"
 
 
 def write_result(name: str, title: str, body: str, *, packages: Sequence[str] = ("torch",)) -> Path:
@@ -35,6 +36,15 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str
     """Return a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def show_figures(page: Path, text: str) -> None:
+    """Put figures between the marks of a page of the documentation."""
+    before, _, rest = page.read_text(encoding="utf-8").partition(_FIGURES_FROM)
+    _, mark, after = rest.partition(_FIGURES_TO)
+    if not mark:
+        raise ValueError(f"{page} has no place for figures between {_FIGURES_FROM} and {_FIGURES_TO}")
+    page.write_text(f"{before}{_FIGURES_FROM}\n{text.strip()}\n{_FIGURES_TO}{after}", encoding="utf-8")
 
 
 def describe_machine() -> str:

@@ -14,18 +14,20 @@ from limner.data.picture_set import PictureSet
 from limner.models.checkpoints import resolve
 from limner.search.embedder import load_embedder
 from limner.services.evaluating import judge_protocol
-from record import markdown_table, write_result
+from record import markdown_table, show_figures, write_result
 
 _ROWS = [
-    ("U", "pictograms", "en"),
-    ("U", "pictograms", "ru"),
-    ("S", "pictograms", "en"),
-    ("S", "pictograms", "ru"),
-    ("C", "openclipart", "en"),
-    ("V-U", "pictograms", "en"),
-    ("V-U", "pictograms", "ru"),
-    ("V-C", "openclipart", "en"),
+    ("U", "pictograms", "en", "concepts never seen, one picture each"),
+    ("U", "pictograms", "ru", "the same, asked in Russian"),
+    ("S", "pictograms", "en", "concepts seen, in a style never seen (openmoji)"),
+    ("S", "pictograms", "ru", "the same, asked in Russian"),
+    ("C", "openclipart", "en", "clip art of titles never seen"),
+    ("V-U", "pictograms", "en", "like U, for choosing"),
+    ("V-U", "pictograms", "ru", "like U in Russian, for choosing"),
+    ("V-C", "openclipart", "en", "like C, for choosing"),
 ]
+_TESTS = 5
+_PAGES = ("README.md", "src/limner/pretrained/pictograms/README.md")
 _SHOWN = ("R@1", "R@5", "R@10", "MRR")
 
 
@@ -39,20 +41,24 @@ def main() -> None:
     sets = {name: PictureSet.open(getattr(options, name)) for name in ("pictograms", "openclipart")}
     embedder = load_embedder(options.model)
     lines = []
-    for protocol, name, language in _ROWS:
+    for protocol, name, language, what in _ROWS:
         done = judge_protocol(embedder, sets[name], protocol, language=language)
         figures = done.retrieval.text_to_picture
         shown = [
             f"{100 * figures[key].mean:.1f} ({100 * figures[key].low:.1f}-{100 * figures[key].high:.1f})"
             for key in _SHOWN
         ]
-        lines.append([protocol, language, done.num_pictures, done.num_captions, *shown])
+        lines.append([protocol, what, language, done.num_pictures, *shown])
         print(*lines[-1], flush=True)
     size = sum(path.stat().st_size for path in resolve(options.model).iterdir()) / 1e6
     count = sum(parameter.numel() for parameter in embedder.model.parameters())
-    body = markdown_table(["protocol", "language", "pictures", "captions", *_SHOWN], lines)
+    head = ["test", "what", "language", "pictures", *_SHOWN]
+    body = markdown_table(head, lines)
     body += f"\n\nPer cent with 95 % intervals. {count:,} parameters, {size:.1f} MB on disk."
     write_result(options.name, "Text to picture with the shipped weights", body)
+    if options.model == "pictograms":
+        for page in _PAGES:
+            show_figures(Path(__file__).parent.parent / page, markdown_table(head, lines[:_TESTS]))
 
 
 if __name__ == "__main__":
