@@ -65,3 +65,30 @@ def test_a_wrong_type_is_an_error_that_names_the_field() -> None:
 def test_a_size_that_does_not_fit_is_an_error() -> None:
     with pytest.raises(UsageError, match="multiple"):
         override(RECIPES["clip-vit"](), {"model.vision.patch_size": "7"})
+
+
+def test_another_kind_brings_its_fields_and_keeps_those_that_both_have() -> None:
+    assert override(Drawing(), {"shape.side": "5", "shape.kind": "square"}).shape == Square(side=5)
+    assert override(Drawing(shape=Round(radius=3)), {"shape.kind": "round"}).shape == Round(radius=3)
+    run = override(RECIPES["ranking"](), {"model.kind": "late", "model.vision.kind": "vit", "model.embed_dim": "32"})
+    assert (run.model.kind, run.model.vision.kind, run.model.embed_dim) == ("late", "vit", 32)
+    assert run.model.text == RECIPES["ranking"]().model.text
+
+
+def test_an_unknown_kind_is_named_beside_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="unknown kind 'oval' of shape; known: round, square"):
+        override(Drawing(), {"shape.kind": "oval"})
+
+
+def test_what_does_not_fit_together_is_one_short_sentence() -> None:
+    for changes, sentence in (
+        ({"objective.loss": "nce", "ranking.num_mined": "2"}, "leave ranking.num_mined at 0"),
+        ({"objective.num_candidates": "1"}, "at least 2"),
+        (
+            {"objective.kind": "contrast", "objective.loss": "softmax", "model.kind": "cross"},
+            "use the recipe 'ranking'",
+        ),
+    ):
+        with pytest.raises(UsageError, match=sentence) as caught:
+            override(RECIPES["ranking"](), changes)
+        assert len(str(caught.value)) < 200

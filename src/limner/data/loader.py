@@ -1,9 +1,11 @@
 """Batches of captioned pictures whose whole state is a position: batch n is a function of the seed and n."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import count
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,11 +18,12 @@ from limner.data.lessons import Lessons
 from limner.data.picture_set import PictureSet
 from limner.data.tokenizer import Tokenizer
 from limner.errors import DataError, PictureError
-from limner.types import CaptionedBatch
+from limner.types import CaptionedBatch, Images
 
-__all__ = ["CaptionedLoader", "LoaderConfig"]
+__all__ = ["CaptionedLoader", "LoaderConfig", "read_ahead"]
 
 Pixels = UInt8[np.ndarray, "size size 3"]
+Batch = TypeVar("Batch")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,37 +83,38 @@ class CaptionedLoader:
 
     def batches(self, start: int) -> Iterator[CaptionedBatch]:
         """Yield the batches from number `start` on, without end."""
-        with ThreadPoolExecutor(max(self.config.num_threads, 1)) as pool:
-            ahead: list[Future[CaptionedBatch]] = []
-            number = start
-            try:
-                while True:
-                    while len(ahead) < max(self.config.num_ahead, 1):
-                        ahead.append(pool.submit(self.batch, number))
-                        number += 1
-                    yield ahead.pop(0).result()
-            finally:
-                for future in ahead:
-                    future.cancel()
+        return read_ahead(self.batch, count(start), self.config)
 
     def batch(self, number: int) -> CaptionedBatch:
         """Return this rank's part of batch `number`."""
-        size = self.config.batch_size // self.num_ranks
-        first = number * self.config.batch_size + self.rank * size
-        elements = range(first, first + size)
-        items = [self._item(element) for element in elements]
-        drawn = [self.captions.draw(item, (self.config.seed, k)) for k, item in zip(elements, items, strict=True)]
-        pixels = np.stack([self._pixels(item) for item in items])
-        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+        elements, items = self.elements(number)
         seeds = [(self.config.seed, element) for element in elements]
-        tokens = self._tokens([each.text for each in drawn], seeds)
+        tokens, drawn = self.texts(items, seeds)
         return CaptionedBatch(
-            images=augment(images, seeds, self.config.augmentation),
+            images=self.images(items, seeds),
             tokens=tokens,
             concepts=torch.tensor([self.captions.concepts[item] for item in items]),
             texts=torch.tensor([each.number for each in drawn]),
             **self._taught(items, drawn, number),
         )
+
+    def elements(self, number: int) -> tuple[Sequence[int], list[int]]:
+        """Return the places in the stream of this rank's part of a batch, and the pictures that stand there."""
+        size = self.config.batch_size // self.num_ranks
+        first = number * self.config.batch_size + self.rank * size
+        elements = range(first, first + size)
+        return elements, [self._item(element) for element in elements]
+
+    def images(self, items: Sequence[int], seeds: Sequence[tuple[int, int]]) -> Images:
+        """Return pictures, each changed at random by its seed."""
+        pixels = np.stack([self.pixels(item) for item in items])
+        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+        return augment(images, seeds, self.config.augmentation)
+
+    def texts(self, items: Sequence[int], seeds: Sequence[tuple[int, int]]) -> tuple[torch.Tensor, list[DrawnText]]:
+        """Return a text of each picture, drawn by its seed, as tokens and as it was drawn."""
+        drawn = [self.captions.draw(item, seed) for item, seed in zip(items, seeds, strict=True)]
+        return self._tokens([each.text for each in drawn], seeds), drawn
 
     def _tokens(self, texts: Sequence[str], seeds: Sequence[Sequence[int]]) -> torch.Tensor:
         tokens, num_truncated = self.tokenizer.encode(texts, self.text_length, seeds=seeds)
@@ -151,7 +155,7 @@ class CaptionedLoader:
                 self._epoch = (epoch, generator.permutation(len(self.captions)))
             return self._epoch[1]
 
-    def _pixels(self, item: int) -> Pixels:
+    def pixels(self, item: int) -> Pixels:
         """Return a decoded picture, white if it cannot be decoded any more."""
         if item in self._cache:
             return self._cache[item]
@@ -167,3 +171,22 @@ class CaptionedLoader:
                 self._room -= pixels.nbytes
                 self._cache[item] = pixels
         return pixels
+
+
+def read_ahead(make: Callable[[int], Batch], numbers: Iterable[int], config: LoaderConfig) -> Iterator[Batch]:
+    """Yield the batches of these numbers in order, made ahead by threads."""
+    remaining = iter(numbers)
+    with ThreadPoolExecutor(max(config.num_threads, 1)) as pool:
+        ahead: list[Future[Batch]] = []
+        try:
+            while True:
+                for number in remaining:
+                    ahead.append(pool.submit(make, number))
+                    if len(ahead) >= max(config.num_ahead, 1):
+                        break
+                if not ahead:
+                    return
+                yield ahead.pop(0).result()
+        finally:
+            for future in ahead:
+                future.cancel()

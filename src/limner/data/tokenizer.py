@@ -106,6 +106,12 @@ class Tokenizer:
             tokens[row, : len(ids)] = torch.tensor(ids)
         return tokens, num_truncated
 
+    def word_token(self, word: str) -> int:
+        """Return the token that a word is, or, where it takes several, the token of its first byte."""
+        ids = self._encoder.encode(word, add_special_tokens=False).ids
+        letter = self._encoder.token_to_id(word[0])
+        return ids[0] if len(ids) == 1 or letter is None else letter
+
     def with_dropout(self, rate: float) -> "Tokenizer":
         """Return the same tokenizer with BPE-dropout for texts that are encoded with seeds."""
         return Tokenizer(self._encoder, dropout_rate=rate)

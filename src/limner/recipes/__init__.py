@@ -6,6 +6,7 @@ from limner.recipes.base import Run
 from limner.recipes.clip import clip, clip_vit
 from limner.recipes.fashion_mnist import clip_fashion_mnist
 from limner.recipes.pictograms import pictograms
+from limner.recipes.ranking import ranking
 
 __all__ = ["RECIPES"]
 
@@ -14,4 +15,5 @@ RECIPES: dict[str, Callable[[], Run]] = {
     "clip-fashion-mnist": clip_fashion_mnist,
     "clip-vit": clip_vit,
     "pictograms": pictograms,
+    "ranking": ranking,
 }

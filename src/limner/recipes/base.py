@@ -4,22 +4,59 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from limner.data.loader import LoaderConfig
+from limner.data.ranking import SideKind
 from limner.data.tokenizer import TokenizerConfig
 from limner.models.clip import CLIPConfig
+from limner.models.cross_encoder import CrossEncoderConfig
+from limner.models.language_relevance import LanguageRelevanceConfig
+from limner.models.late_interaction import LateInteractionConfig
 from limner.objectives.clip import CLIPObjectiveConfig
+from limner.objectives.ranking import RankingObjectiveConfig
+from limner.objectives.ranking_losses import FROM_NOISE
 from limner.objectives.taught_clip import TaughtCLIPObjectiveConfig
+from limner.search.mine import MiningConfig
 from limner.training.loop import LoopConfig
 
-__all__ = ["Run"]
+__all__ = ["ModelConfig", "RankingConfig", "Run"]
+
+ModelConfig = CLIPConfig | CrossEncoderConfig | LanguageRelevanceConfig | LateInteractionConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankingConfig:
+    """What asks and what is asked for, and how many hard negatives stand beside each query's own document."""
+
+    query: SideKind = "text"
+    document: SideKind = "picture"
+    num_mined: int = 0
+    mining: MiningConfig = field(default_factory=MiningConfig)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A whole training run; `image_start` names published weights that the image tower starts from."""
+    """A whole training run; `image_start` names published weights that the image tower starts from.
 
-    model: CLIPConfig = field(default_factory=CLIPConfig)
-    objective: CLIPObjectiveConfig | TaughtCLIPObjectiveConfig = field(default_factory=CLIPObjectiveConfig)
+    `ranking` is there where the objective ranks.
+    """
+
+    model: ModelConfig = field(default_factory=CLIPConfig)
+    objective: CLIPObjectiveConfig | RankingObjectiveConfig | TaughtCLIPObjectiveConfig = field(
+        default_factory=CLIPObjectiveConfig
+    )
     loader: LoaderConfig = field(default_factory=LoaderConfig)
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
+    ranking: RankingConfig | None = None
     image_start: Literal["", "efficientnet-lite0"] = ""
+
+    def __post_init__(self) -> None:
+        """Check that model, objective and loader fit each other."""
+        if isinstance(self.objective, RankingObjectiveConfig):
+            if self.ranking is None:
+                raise ValueError("the objective ranks, so the run needs `ranking`; start from the recipe 'ranking'")
+            if self.objective.loss in FROM_NOISE and self.ranking.num_mined:
+                raise ValueError(
+                    f"the loss {self.objective.loss} needs documents drawn evenly: leave ranking.num_mined at 0"
+                )
+        elif self.model.kind != "clip":
+            raise ValueError(f"only a ranking objective trains the kind '{self.model.kind}'; use the recipe 'ranking'")

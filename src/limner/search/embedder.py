@@ -3,19 +3,22 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float32
 from PIL import Image
+from torch import nn
 
 from limner.data.decoding import square
 from limner.data.tokenizer import Tokenizer
 from limner.errors import ModelError
 from limner.models.checkpoints import load_model, resolve
 from limner.models.clip import CLIP
+from limner.types import Images
 
-__all__ = ["Embedder", "Vectors", "load_embedder"]
+__all__ = ["Embedder", "Vectors", "load_embedder", "load_with_tokenizer", "stack_images"]
 
 Vectors = Float32[np.ndarray, "rows embed_dim"]
 
@@ -56,7 +59,7 @@ class Embedder:
         """Return one unit vector a picture, the whole picture padded to a square on white."""
         size = self.model.config.vision.image_size
         parts = [
-            self.model.encode_images(_images(pictures[start : start + _BATCH_SIZE], size))
+            self.model.encode_images(stack_images(pictures[start : start + _BATCH_SIZE], size))
             for start in range(0, len(pictures), _BATCH_SIZE)
         ]
         return _numpy(parts, self.embed_dim)
@@ -71,20 +74,34 @@ def load_embedder(model: str | Path) -> Embedder:
     Raises:
         ModelError: if there is no such model, it is damaged, or it does not embed words and pictures.
     """
-    folder = resolve(model)
-    clip = load_model(folder)
+    clip, tokenizer, fingerprint = load_with_tokenizer(model)
     if not isinstance(clip, CLIP):
-        raise ModelError(f"{model} is a {type(clip).__name__}, which does not embed; give a CLIP")
+        raise ModelError(
+            f"{model} is a {type(clip).__name__}, which does not embed but re-ranks; "
+            "give a CLIP, and this one to `limner index --reranker`"
+        )
+    return Embedder(clip, tokenizer, name=str(model), fingerprint=fingerprint)
+
+
+def load_with_tokenizer(model: str | Path) -> tuple[nn.Module, Tokenizer, str]:
+    """Return a model, its tokenizer, and a digest of its files that names exactly these weights.
+
+    Raises:
+        ModelError: if there is no such model, or it is damaged.
+    """
+    folder = resolve(model)
+    module: Any = load_model(folder)
     tokenizer = Tokenizer.load(folder)
-    if tokenizer.vocab_size > clip.config.text.vocab_size:
+    if tokenizer.vocab_size > module.config.text.vocab_size:
         raise ModelError(f"{folder}/tokenizer.json knows more tokens than the model; restore both from one copy")
     digest = hashlib.sha256()
     for name in ("config.json", "model.safetensors", "tokenizer.json"):
         digest.update((folder / name).read_bytes())
-    return Embedder(clip, tokenizer, name=str(model), fingerprint=digest.hexdigest())
+    return module, tokenizer, digest.hexdigest()
 
 
-def _images(pictures: Sequence[Image.Image], size: int) -> torch.Tensor:
+def stack_images(pictures: Sequence[Image.Image], size: int) -> Images:
+    """Return pictures as one tensor in [0, 1], each padded to a square of this side."""
     pixels = np.stack([np.asarray(square(picture, size)) for picture in pictures])
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
 

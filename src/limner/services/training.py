@@ -2,33 +2,27 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from torch import nn
 
 from limner.config import from_dict, override, to_dict
 from limner.data.captions import Captions
-from limner.data.lessons import Lessons
 from limner.data.loader import CaptionedLoader
 from limner.data.picture_set import PictureSet
 from limner.data.progress import Report, Say
 from limner.data.splitting import hold_out
 from limner.data.tokenizer import Tokenizer
 from limner.errors import DataError, TrainingError, UsageError
-from limner.interop.efficientnet import load_efficientnet_lite0
-from limner.models.checkpoints import load_model, resolve, save_model, write_file
-from limner.models.clip import CLIP
-from limner.nn.inverted_residual import InvertedResidualTrunk
-from limner.objectives.base import Objective
-from limner.objectives.clip import CLIPObjective
-from limner.objectives.taught_clip import TaughtCLIPObjective, TaughtCLIPObjectiveConfig
+from limner.models.checkpoints import resolve, save_model, write_file
+from limner.models.relevance import RelevanceModel
 from limner.recipes import RECIPES
 from limner.recipes.base import Run
-from limner.search.embedder import Embedder, load_embedder
-from limner.services.teaching import build_lessons
+from limner.search.reranker import load_reranker
+from limner.services.courses import COURSES, Course, Material
+from limner.services.starting import build_model, with_sizes_of, with_vocabulary
 from limner.services.validation import HeldOut
 from limner.training.logging import RunLog
 from limner.training.loop import Monitor
@@ -56,7 +50,7 @@ class TrainingReport:
     @property
     def got_worse(self) -> bool:
         """Whether fine-tuning lost rank-1 hits on held-out captions."""
-        return self.before is not None and self.after["R@1"] < self.before["R@1"]
+        return self.before is not None and self.after.get("R@1", 0.0) < self.before["R@1"]
 
 
 def start_run(
@@ -81,21 +75,21 @@ def start_run(
         raise UsageError("give the picture sets to train on with --data SET")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} is not empty; go on with it by `limner train --resume {out}`, or choose another --out")
+    settings = settings or {}
     run = RECIPES[recipe]()
-    start = load_embedder(initial) if initial else None
+    if "model.kind" in settings:
+        run = override(run, {"model.kind": settings["model.kind"]})
+    start = load_reranker(initial) if initial else None
     if start:
-        run = replace(run, model=start.model.config)
-    run = override(run, settings or {})
+        run = with_sizes_of(run, start)
+    run = override(run, settings)
     sets, rows, _ = _open(data)
     captions = Captions(sets, rows, run.loader.captions)
     if not len(captions):
         raise DataError("no picture to train on has a caption; `limner data check` names those without")
-    if start:
-        tokenizer = start.tokenizer
-    else:
-        tokenizer = Tokenizer.train(captions.all_texts(), run.tokenizer)
-        text = replace(run.model.text, vocab_size=tokenizer.vocab_size)
-        run = replace(run, model=replace(run.model, text=text))
+    tokenizer = start.tokenizer if start else Tokenizer.train(captions.all_texts(), run.tokenizer)
+    run = with_vocabulary(run, tokenizer, is_new=start is None)
+    build_model(run, start)  # refuses sizes that do not fit before anything is written
     out.mkdir(parents=True, exist_ok=True)
     tokenizer.save(out)
     values = {
@@ -120,55 +114,44 @@ def resume_run(out: Path, *, report: Report, say: Say) -> TrainingReport:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TrainingError(f"{out} is not a run that can be resumed ({error}); start one with --out") from None
     sets, rows, held_out_rows = _open([Path(path) for path in values["data"]])
-    tokenizer = Tokenizer.load(out)
-    held_out = HeldOut(sets, held_out_rows, say=say)
-    torch.manual_seed(run.loop.seed)
-    model = CLIP(run.model)
-    before = None
-    if run.image_start:
-        load_efficientnet_lite0(cast(InvertedResidualTrunk, model.vision))
-    if values["initial"]:
-        model.load_state_dict(load_model(values["initial"]).state_dict())
-        before = held_out.figures(_embedder(model.eval(), tokenizer))
-        say(f"before: {_sentence(before)}")
-    config = run.model
-    lessons = _lessons(run, sets, rows, out / "teacher.safetensors", say)
-    if lessons and not values["initial"]:
-        vectors = lessons.token_vectors(tokenizer, config.text.token_dim)
-        model.text.tokens.weight.data.copy_(torch.from_numpy(vectors))
-    loader = CaptionedLoader(
-        sets,
-        rows,
-        tokenizer.with_dropout(run.tokenizer.dropout_rate),
-        run.loader,
-        image_size=config.vision.image_size,
-        text_length=config.text.length,
-        lessons=lessons,
+    start = load_reranker(values["initial"]) if values["initial"] else None
+    material = Material(
+        out=out,
+        run=run,
+        sets=sets,
+        rows=rows,
+        held_out=HeldOut(sets, held_out_rows, say=say),
+        tokenizer=Tokenizer.load(out),
+        model=build_model(run, start),
+        start=start,
+        say=say,
     )
-    say(f"training on {len(loader):,} pictures, validating on {len(held_out):,}")
+    course = COURSES[run.objective.kind](material)
+    before = course.figures(start.model) if start else None
+    if before:
+        say(f"before: {_sentence(before)}")
+    say(f"training on {len(course.loader):,} pictures, validating on {len(material.held_out):,}")
     state = latest_state(out / "checkpoints")
     log = RunLog(out, step=int(state.name.removeprefix("step-")) if state else 0)
-    monitor = _monitor(out, run, tokenizer, held_out, log, report=report, say=say)
     final = run_loop(
-        _objective(model, run),
-        loader.batches,
+        course.objective,
+        course.batches,
         run.loop,
         folder=out / "checkpoints",
-        monitor=monitor,
+        monitor=_monitor(material, course, log, report=report),
     )
     log.close()
-    _save(out / "last", final, tokenizer)
-    chosen = load_embedder(out)
+    _save(out / "last", final, material.tokenizer)
     outcome = TrainingReport(
         run=out,
         steps=run.loop.num_steps,
-        num_pictures=len(loader),
-        num_held_out=len(held_out),
-        before=before,
-        after=held_out.figures(chosen),
-        num_truncated=loader.num_truncated,
+        num_pictures=len(course.loader),
+        num_held_out=len(material.held_out),
+        before=before or None,
+        after=course.figures(load_reranker(out).model),
+        num_truncated=course.loader.num_truncated,
     )
-    _tell(outcome, loader, say)
+    _tell(outcome, course.loader, say)
     return outcome
 
 
@@ -183,23 +166,8 @@ def _open(data: Sequence[Path]) -> tuple[list[PictureSet], list[Any], list[Any]]
     return sets, [train for train, _ in splits], held_out
 
 
-def _lessons(run: Run, sets: list[PictureSet], rows: list[Any], memory: Path, say: Say) -> Lessons | None:
-    if not isinstance(run.objective, TaughtCLIPObjectiveConfig):
-        return None
-    lessons = build_lessons(Captions(sets, rows, run.loader.captions), memory)
-    say(f"{len(lessons):,} lessons from the teacher of words")
-    return lessons
-
-
-def _objective(model: CLIP, run: Run) -> Objective:
-    if isinstance(run.objective, TaughtCLIPObjectiveConfig):
-        return TaughtCLIPObjective(model, run.objective)
-    return CLIPObjective(model, run.objective)
-
-
-def _monitor(
-    out: Path, run: Run, tokenizer: Tokenizer, held_out: HeldOut, log: RunLog, *, report: Report, say: Say
-) -> Monitor:
+def _monitor(material: Material, course: Course, log: RunLog, *, report: Report) -> Monitor:
+    run, say = material.run, material.say
     warned: set[str] = set()
 
     def on_log(step: int, metrics: dict[str, float]) -> None:
@@ -208,7 +176,7 @@ def _monitor(
             report(step, run.loop.num_steps, f"loss {metrics['loss']:.3f}, accuracy {metrics['accuracy']:.2f}")
             for side in ("image", "text"):
                 late = step > run.loop.warmup_steps and side not in warned
-                if late and metrics[f"{side}_likeness"] > _COLLAPSED:
+                if late and metrics.get(f"{side}_likeness", 0.0) > _COLLAPSED:
                     warned.add(side)
                     say(
                         f"warning: all {side} embeddings have become alike (mean cosine "
@@ -217,15 +185,10 @@ def _monitor(
         elif metrics:
             say(f"step {step}: {_sentence({name.split('/')[1]: value for name, value in metrics.items()})}")
 
-    def validate(model: nn.Module) -> dict[str, float]:
-        return held_out.figures(_embedder(model, tokenizer)) if len(held_out) else {}
+    def keep(model: nn.Module, step: int) -> None:
+        _save(material.out / "best", model, material.tokenizer)
 
-    return Monitor(log=on_log, validate=validate, keep=lambda model, _: _save(out / "best", model, tokenizer))
-
-
-def _embedder(model: nn.Module, tokenizer: Tokenizer) -> Embedder:
-    assert isinstance(model, CLIP)
-    return Embedder(model, tokenizer, name="run")
+    return Monitor(log=on_log, validate=lambda model: course.figures(cast(RelevanceModel, model)), keep=keep)
 
 
 def _save(folder: Path, model: nn.Module, tokenizer: Tokenizer) -> None:

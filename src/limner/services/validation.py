@@ -4,19 +4,25 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
+from jaxtyping import Bool
 from PIL import Image
 
 from limner.data.decoding import decode_picture, square
 from limner.data.picture_set import PictureSet
 from limner.data.progress import Say
+from limner.data.ranking import SideKind
 from limner.data.splitting import hash_share
 from limner.errors import PictureError
-from limner.evaluation.ranking import figures_of_vectors
+from limner.evaluation.ranking import figures_of_scores, figures_of_vectors
+from limner.nn.parts import Parts
 from limner.search.embedder import Embedder
+from limner.search.reranker import Reranker
 
 __all__ = ["HeldOut"]
 
 _MOST_PICTURES = 1000
+_MOST_OF_PAIRS = 128
 _SHOWN = ("R@1", "R@5", "R@10", "MRR", "mAP")
 
 
@@ -56,25 +62,53 @@ class HeldOut:
         """Return text -> picture R@1, R@5, R@10, MRR and mAP of a model; nothing if nothing is held out."""
         if not self.captions:
             return {}
-        pictures = embedder.embed_pictures(self._squared(embedder.image_size))
+        pictures = embedder.embed_pictures(self.squares(embedder.image_size))
         texts = embedder.embed_texts(self.captions)
-        by_concept: dict[str, set[int]] = {}
-        by_caption: dict[str, set[int]] = {}
-        for item, (concept, caption) in enumerate(zip(self.concepts, self.captions, strict=True)):
-            by_concept.setdefault(concept, set()).add(item)
-            by_caption.setdefault(caption.casefold(), set()).add(item)
-        relevant = [
-            np.array(sorted(by_concept[concept] | by_caption[caption.casefold()]))
-            for concept, caption in zip(self.concepts, self.captions, strict=True)
-        ]
-        ids = [f"{item:06d}" for item in range(len(relevant))]
-        values = figures_of_vectors(texts, pictures, relevant, ids)
+        relevant = [np.flatnonzero(row) for row in self.relevance()]
+        values = figures_of_vectors(texts, pictures, relevant, self._ids())
         return {name: float(values[name].mean()) for name in _SHOWN}
 
-    def _squared(self, size: int) -> list[Image.Image]:
+    def figures_of_pairs(self, scorer: Reranker, *, query: SideKind, document: SideKind) -> dict[str, float]:
+        """Return the same figures of a relevance model; nothing if no query has an answer.
+
+        A model that reads each pair is judged on the first 128 pictures. Among documents of the query's own kind, the
+        query itself is no answer.
+        """
+        count = min(len(self), _MOST_OF_PAIRS if scorer.model.reads_pairs else len(self))
+        relevance = self.relevance()[:count, :count]
+        if query == document:
+            np.fill_diagonal(relevance, False)
+        asked = np.flatnonzero(relevance.any(axis=1))
+        if not len(asked):
+            return {}
+        parts = {kind: self.parts(scorer, kind, count) for kind in {query, document}}
+        scores = scorer.scores(parts[query].take(torch.from_numpy(asked)), parts[document])
+        if query == document:
+            scores[np.arange(len(asked)), asked] = scores.min() - 1
+        relevant = [np.flatnonzero(relevance[row]) for row in asked]
+        values = figures_of_scores(scores, relevant, self._ids()[:count])
+        return {name: float(values[name].mean()) for name in _SHOWN}
+
+    def relevance(self) -> Bool[np.ndarray, "queries documents"]:
+        """Return whether a held-out picture answers a held-out caption: the same concept, or the same caption."""
+        keys = (self.concepts, [caption.casefold() for caption in self.captions])
+        numbers = [np.unique(key, return_inverse=True)[1] for key in keys]
+        return np.logical_or.reduce([number[:, None] == number[None, :] for number in numbers])
+
+    def parts(self, scorer: Reranker, kind: SideKind, count: int) -> Parts:
+        """Return what a relevance model keeps of the first held-out captions or pictures."""
+        if kind == "text":
+            return scorer.text_parts(self.captions[:count])
+        return scorer.picture_parts(self.squares(scorer.image_size)[:count])
+
+    def squares(self, size: int) -> list[Image.Image]:
+        """Return the held-out pictures, each padded to a square of this side; white if one cannot be decoded."""
         if size not in self._squares:
             self._squares[size] = [_square(data, size) for data in self.pictures]
         return self._squares[size]
+
+    def _ids(self) -> list[str]:
+        return [f"{item:06d}" for item in range(len(self))]
 
 
 def _square(data: bytes, size: int) -> Image.Image:

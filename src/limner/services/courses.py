@@ -1,0 +1,122 @@
+"""What a run of each kind trains with: an objective, a stream of batches, and figures that judge the model."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from limner.data.captions import Captions
+from limner.data.lessons import Lessons
+from limner.data.loader import CaptionedLoader
+from limner.data.picture_set import PictureSet
+from limner.data.progress import Say
+from limner.data.ranking import RankingLoader
+from limner.data.tokenizer import Tokenizer
+from limner.models.clip import CLIP
+from limner.models.relevance import RelevanceModel
+from limner.objectives.base import Objective
+from limner.objectives.clip import CLIPObjective, CLIPObjectiveConfig
+from limner.objectives.ranking import RankingObjective, RankingObjectiveConfig
+from limner.objectives.taught_clip import TaughtCLIPObjective, TaughtCLIPObjectiveConfig
+from limner.recipes.base import RankingConfig, Run
+from limner.search.embedder import Embedder
+from limner.search.reranker import Reranker
+from limner.services.mining import Mine
+from limner.services.teaching import build_lessons
+from limner.services.validation import HeldOut
+
+__all__ = ["COURSES", "Course", "Material"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """What every kind of run is given: its folder and config, rows of sets, tokenizer and model, and its start."""
+
+    out: Path
+    run: Run
+    sets: Sequence[PictureSet]
+    rows: Sequence[np.ndarray]
+    held_out: HeldOut
+    tokenizer: Tokenizer
+    model: RelevanceModel
+    start: Reranker | None
+    say: Say
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """What the loop runs on, the loader that knows what was cut or broken, and the judge of any weights."""
+
+    objective: Objective
+    batches: Callable[[int], Iterator[Any]]
+    loader: CaptionedLoader
+    figures: Callable[[RelevanceModel], dict[str, float]]
+
+
+def _contrast(material: Material) -> Course:
+    loader = _loader(material)
+    objective = CLIPObjective(cast(CLIP, material.model), cast(CLIPObjectiveConfig, material.run.objective))
+    return Course(objective=objective, batches=loader.batches, loader=loader, figures=_by_embedding(material))
+
+
+def _taught(material: Material) -> Course:
+    """The text tower starts from what the texts of a token mean to the teacher."""
+    model, run = cast(CLIP, material.model), material.run
+    captions = Captions(material.sets, material.rows, run.loader.captions)
+    lessons = build_lessons(captions, material.out / "teacher.safetensors")
+    material.say(f"{len(lessons):,} lessons from the teacher of words")
+    if material.start is None:
+        vectors = lessons.token_vectors(material.tokenizer, run.model.text.token_dim)
+        model.text.tokens.weight.data.copy_(torch.from_numpy(vectors))
+    loader = _loader(material, lessons)
+    objective = TaughtCLIPObjective(model, cast(TaughtCLIPObjectiveConfig, run.objective))
+    return Course(objective=objective, batches=loader.batches, loader=loader, figures=_by_embedding(material))
+
+
+def _ranking(material: Material) -> Course:
+    """Hard negatives come from the CLIP in training, or from the one that another model starts from."""
+    run, model = material.run, material.model
+    ranking = cast(RankingConfig, run.ranking)
+    loader = _loader(material)
+    lists = RankingLoader(loader, query=ranking.query, document=ranking.document, num_mined=ranking.num_mined)
+    first_stage = model if isinstance(model, CLIP) else material.start.model if material.start else None
+    mine = Mine(material.out, run, loader, material.tokenizer, first_stage, say=material.say)
+
+    def figures(judged: RelevanceModel) -> dict[str, float]:
+        scorer = Reranker(judged, material.tokenizer, name="run")
+        return material.held_out.figures_of_pairs(scorer, query=ranking.query, document=ranking.document)
+
+    return Course(
+        objective=RankingObjective(model, cast(RankingObjectiveConfig, run.objective)),
+        batches=mine.batches(lists),
+        loader=loader,
+        figures=figures,
+    )
+
+
+COURSES: dict[str, Callable[[Material], Course]] = {
+    "contrast": _contrast,
+    "ranking": _ranking,
+    "taught": _taught,
+}
+"""By the kind of the objective."""
+
+
+def _loader(material: Material, lessons: Lessons | None = None) -> CaptionedLoader:
+    run = material.run
+    return CaptionedLoader(
+        material.sets,
+        material.rows,
+        material.tokenizer.with_dropout(run.tokenizer.dropout_rate),
+        run.loader,
+        image_size=run.model.vision.image_size,
+        text_length=run.model.text.length,
+        lessons=lessons,
+    )
+
+
+def _by_embedding(material: Material) -> Callable[[RelevanceModel], dict[str, float]]:
+    return lambda model: material.held_out.figures(Embedder(cast(CLIP, model), material.tokenizer, name="run"))
