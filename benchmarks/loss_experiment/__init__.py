@@ -1,0 +1,1 @@
+"""The parts of `losses.py`: one dual encoder, trained with each ranking loss."""
