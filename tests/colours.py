@@ -7,8 +7,7 @@ import numpy as np
 import torch
 
 from limner.data.tokenizer import Tokenizer, TokenizerConfig
-from limner.models.checkpoints import save_model
-from limner.models.clip import CLIP, CLIPConfig
+from limner.models.checkpoints import MODELS, save_model
 from limner.nn.text import TextConfig
 from limner.nn.transformer import TransformerConfig
 from limner.nn.vision import VisionTransformerConfig
@@ -55,15 +54,18 @@ class ColourEmbedder(Embedder):
 
 def write_tiny_model(folder: Path) -> Path:
     """A CLIP of a few thousand random weights."""
-    torch.manual_seed(0)
+    return write_tiny_ranker(folder, "clip", embed_dim=8)
+
+
+def write_tiny_ranker(folder: Path, kind: str, *, seed: int = 0, **sizes: object) -> Path:
+    """A relevance model of a kind, of a few thousand random weights, for the same tokens as the CLIP."""
+    torch.manual_seed(seed)
     trunk = TransformerConfig(dim=16, depth=1, num_heads=2)
     tokenizer = Tokenizer.train(["a red circle", "a blue square"] * 3, TokenizerConfig(vocab_size=300))
-    config = CLIPConfig(
-        vision=VisionTransformerConfig(image_size=16, patch_size=8, transformer=trunk),
-        text=TextConfig(length=12, vocab_size=tokenizer.vocab_size, transformer=trunk),
-        embed_dim=8,
-    )
-    save_model(folder, CLIP(config))
+    module, config = MODELS[kind]
+    vision = VisionTransformerConfig(image_size=16, patch_size=8, transformer=trunk)
+    text = TextConfig(length=12, vocab_size=tokenizer.vocab_size, transformer=trunk)
+    save_model(folder, module(config(vision=vision, text=text, **sizes)))
     tokenizer.save(folder)
     return folder
 

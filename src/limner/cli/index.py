@@ -33,6 +33,10 @@ def index(
         Path | None,
         typer.Option(help="A CSV file with a column 'path'; its other columns can be asked for in --where."),
     ] = None,
+    reranker: Annotated[
+        list[str] | None,
+        typer.Option(help="Keep what this model of `limner train ranking` needs for `limner search --rerank`."),
+    ] = None,
     reindex: Annotated[
         bool, typer.Option("--reindex", help="Embed all pictures anew, as for another --model.")
     ] = False,
@@ -46,7 +50,15 @@ def index(
     from limner.services.indexing import index_pictures
 
     with _progress(as_json) as progress:
-        report = index_pictures(pictures or [], to, model=model, metadata=metadata, anew=reindex, progress=progress)
+        report = index_pictures(
+            pictures or [],
+            to,
+            model=model,
+            metadata=metadata,
+            rerankers=reranker or (),
+            anew=reindex,
+            progress=progress,
+        )
     if as_json:
         print_json({"collection": str(to), **asdict(report)})
         return

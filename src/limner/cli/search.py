@@ -26,6 +26,10 @@ def search(
         str | None, typer.Option(help="An SQL condition on columns, as in \"width > 100 AND caption LIKE '%fox%'\".")
     ] = None,
     top: Annotated[int, typer.Option(help="How many pictures to return.", min=1)] = 10,
+    rerank: Annotated[
+        str, typer.Option(help="Look closely at the best hits: cross, late, language, or none; see `limner index`.")
+    ] = "none",
+    depth: Annotated[int, typer.Option(help="How many of the best hits are looked at closely.", min=1)] = 50,
     queries: Annotated[
         Path | None, typer.Option(help="A file with a query a line: words, or JSON with text, picture, plus, minus.")
     ] = None,
@@ -43,12 +47,13 @@ def search(
     if sheet is not None:
         searching.check_sheet(sheet)
     opened = searching.open_collection(collection, model)
+    manner = searching.Manner(top=top, where=where, rerank=None if rerank == "none" else rerank, depth=depth)
     if queries is not None:
-        for answer in searching.answer_file(opened, queries, top=top, where=where):
+        for answer in searching.answer_file(opened, queries, manner):
             print_json(answer)
         return
     query = searching.parse_query(words, pictures=picture or (), plus=plus or (), minus=minus or ())
-    hits = searching.answer(opened, query, top=top, where=where)
+    hits = searching.answer(opened, query, manner)
     if sheet is not None:
         searching.draw_hits(hits, sheet)
         note(f"wrote {sheet}")
@@ -65,12 +70,25 @@ def _print_table(hits: "list[Hit]") -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    columns = {
+        "rank": [str(hit.rank) for hit in hits],
+        "relevance": [_number(hit.relevance, ".2f") for hit in hits],
+        "score": [_number(hit.score) for hit in hits],
+        "first score": [_number(hit.first_score) for hit in hits],
+        "picture": [escape(_shown(hit.path)) for hit in hits],
+        "caption": [escape(hit.caption) for hit in hits],
+    }
     table = Table()
-    for name, justify in (("rank", "right"), ("score", "right"), ("picture", "left"), ("caption", "left")):
-        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
-    for hit in hits:
-        table.add_row(str(hit.rank), f"{hit.score:.3f}", escape(_shown(hit.path)), escape(hit.caption))
+    told = {name: values for name, values in columns.items() if any(values) or name == "caption"}
+    for name in told:
+        table.add_column(name, justify="left" if name in ("picture", "caption") else "right", overflow="fold")
+    for row in zip(*told.values(), strict=True):
+        table.add_row(*row)
     Console().print(table)
+
+
+def _number(value: float | None, form: str = ".3f") -> str:
+    return "" if value is None else f"{value:{form}}"
 
 
 def _shown(path: str) -> str:

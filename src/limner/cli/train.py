@@ -49,4 +49,5 @@ def train(
             }
         )
     else:
-        note(f"the model is in {outcome.run}; use it with --model {outcome.run}")
+        option = "--model" if outcome.embeds else "`limner index --reranker`:"
+        note(f"the model is in {outcome.run}; use it with {option} {outcome.run}")

@@ -20,9 +20,11 @@ from limner.search.annotations import MetadataTable
 from limner.search.embedder import Embedder, load_embedder
 from limner.search.manifest import Manifest, is_collection, manifest_version, read_manifest, write_manifest
 from limner.search.query import Query, Term, embed_terms, mix
+from limner.search.reranker import Reranker
 from limner.search.retrieve import HIDDEN_COLUMNS, Hit, Retriever, build_index, index_is_due, measure_index
 from limner.search.rows import SKIPPED_SCHEMA, schema_of
 from limner.search.scanning import Source, find_pictures, find_sources
+from limner.search.second_stage import KeptParts, SecondStage, facts_of, load_checked
 from limner.search.store import Table
 from limner.search.sync import Progress, SyncReport, synchronize
 
@@ -65,8 +67,10 @@ class Collection:
             Table.create(draft / _skipped_of(manifest), SKIPPED_SCHEMA)
             write_manifest(draft, manifest)
             draft.rename(path)
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(draft, ignore_errors=True)
+            if isinstance(error, OSError) and is_collection(path):  # another process was first
+                raise CollectionError(f"{path} already holds a collection; name a new folder") from None
             raise
         return cls(path, embedder)
 
@@ -108,11 +112,13 @@ class Collection:
         pictures: str | Path | Sequence[str | Path] = (),
         *,
         metadata: str | Path | None = None,
+        rerankers: Sequence[Reranker] = (),
         progress: Callable[[Progress], None] | None = None,
     ) -> SyncReport:
         """Follow files, folders, patterns and picture sets: embed what is new or changed, forget what is gone.
 
         Without `pictures`, the places named before are looked at again. `metadata` is a CSV file with a column `path`.
+        What `rerankers` need of each picture is kept from now on; one of a kind takes the place of the former.
 
         Raises:
             DataError: if a place does not exist or has no pictures.
@@ -123,10 +129,12 @@ class Collection:
             said = self._metadata(metadata)
             found = find_pictures(sources)
             self._write_manifest(replace(self.manifest, sources=_joined(self.manifest.sources, sources)))
+            seconds = self._rerankers(rerankers)
             report = synchronize(
                 self._table, self._skipped, self.embedder, found, sources, metadata=said, progress=progress
             )
             self._tidy()
+            self._keep_parts(seconds, progress)
         return report
 
     def reindex(
@@ -135,6 +143,7 @@ class Collection:
         pictures: str | Path | Sequence[str | Path] = (),
         *,
         metadata: str | Path | None = None,
+        rerankers: Sequence[Reranker] = (),
         progress: Callable[[Progress], None] | None = None,
     ) -> SyncReport:
         """Embed all pictures anew, with another model; searches see the old embeddings until all is done.
@@ -148,12 +157,14 @@ class Collection:
             sources = tuple(Source(place=place) for place in places)
             said = self._metadata(metadata)
             found = find_pictures(sources)
+            seconds = self._rerankers(rerankers)
             old = self.manifest
             manifest = replace(
                 _manifest_of(embedder),
                 table=f"pictures-{uuid4().hex[:8]}",
                 metadata=old.metadata,
                 sources=places,
+                rerankers=old.rerankers,
             )
             self._remove_tables(keep=old)
             table = Table.create(self.path / _pictures_of(manifest), schema_of(embedder.embed_dim))
@@ -164,26 +175,39 @@ class Collection:
             self._load()
             self._remove_tables(keep=manifest)
             self._tidy()
+            self._keep_parts(seconds, progress)
         return report
 
-    def search(self, query: str | Path | Image.Image | Query, top: int = 10, where: str | None = None) -> list[Hit]:
+    def search(
+        self,
+        query: str | Path | Image.Image | Query,
+        top: int = 10,
+        where: str | None = None,
+        *,
+        rerank: str | None = None,
+        depth: int = 50,
+    ) -> list[Hit]:
         """Return the best pictures for words, for a picture (a path or an image) or for a mixture, best first.
 
-        `where` is an SQL condition on the columns, such as `"width > 100 AND caption LIKE '%fox%'"`.
+        `where` is an SQL condition on the columns, such as `"width > 100 AND caption LIKE '%fox%'"`. `rerank` is the
+        kind of a re-ranker that the collection was made ready for, such as "cross"; it orders the best `depth` anew.
 
         Raises:
             UsageError: for an empty query, or a condition that is none or names an unknown column.
             PictureError: for a picture of the query that cannot be read.
+            CollectionError: if there is no such re-ranker.
         """
         if isinstance(query, str):
             query = Query(terms=(Term(words=query),))
         elif isinstance(query, Path | Image.Image):
             query = Query(terms=(Term(picture=query),))
         self._refresh()
+        second = self._second_stage(rerank) if rerank is not None else None
         vectors = embed_terms(query.terms, self.embedder)
         weights = [term.weight for term in query.terms]
         sample = self._retriever.sample() if len(weights) > 1 and len(self) else vectors
-        return self.search_vector(mix(vectors, weights, sample), top, where)
+        hits = self.search_vector(mix(vectors, weights, sample), max(top, depth) if second else top, where)
+        return second.rerank(query, hits)[:top] if second else hits
 
     def search_vector(self, vector: np.ndarray, top: int = 10, where: str | None = None) -> list[Hit]:
         """Return the pictures whose embeddings are nearest to a unit vector, best first."""
@@ -209,13 +233,49 @@ class Collection:
             "recall@10": 1.0 if index is None else min(index.recall_on_disk, index.recall_in_memory),
             "recall": None if index is None else to_dict(index),
             "size_bytes": sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file()),
+            "rerankers": {kind: facts.model for kind, facts in self.manifest.rerankers.items()},
             "columns": sorted(self._table.column_types().keys() - HIDDEN_COLUMNS),
             "sources": list(self.manifest.sources),
             "skipped": [{"path": row["id"], "reason": row["reason"]} for row in left_out],
         }
 
+    def _second_stage(self, kind: str) -> SecondStage:
+        facts = self.manifest.rerankers.get(kind)
+        if facts is None:
+            there = ", ".join(sorted(self.manifest.rerankers)) or "none"
+            raise CollectionError(
+                f"{self.path} has no re-ranker of the kind '{kind}' (it has {there}); "
+                f"add one with `limner index --to {self.path} --reranker MODEL`"
+            )
+        if kind not in self._seconds or self._seconds[kind].facts != facts:
+            self._seconds[kind] = SecondStage(self.path, kind, facts)
+        return self._seconds[kind]
+
+    def _rerankers(self, given: Sequence[Reranker]) -> list[Reranker]:
+        """Return those given and those that the collection has of other kinds."""
+        kinds = {reranker.kind for reranker in given}
+        others = [facts for kind, facts in self.manifest.rerankers.items() if kind not in kinds]
+        return [*given, *(load_checked(self.path, facts) for facts in others)]
+
+    def _keep_parts(self, rerankers: Sequence[Reranker], progress: Callable[[Progress], None] | None) -> None:
+        """Bring what re-rankers keep in step with the pictures; only then are new ones part of the collection."""
+        if not rerankers:
+            return
+        found = find_pictures(tuple(Source(place=place) for place in self.manifest.sources))
+        facts = {reranker.kind: facts_of(reranker) for reranker in rerankers}
+        used = set()
+        for reranker in rerankers:
+            kept = KeptParts.open(self.path, reranker.kind, facts[reranker.kind], is_new=True)
+            kept.follow(self._table, found, reranker, progress)
+            used.add(kept.path)
+        if facts != self.manifest.rerankers:
+            self._write_manifest(replace(self.manifest, rerankers=facts))
+        for path in set(self.path.glob("parts-*.lance")) - used:
+            shutil.rmtree(path, ignore_errors=True)
+
     def _load(self) -> None:
         self.manifest = read_manifest(self.path)
+        self._seconds: dict[str, SecondStage] = {}
         self._written = manifest_version(self.path)
         self._table = Table.open(self.path / _pictures_of(self.manifest))
         self._skipped = Table.open(self.path / _skipped_of(self.manifest))

@@ -1,14 +1,22 @@
 """What a collection says of itself: its model, where its pictures came from, and how well its index finds."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from limner.config import from_dict, to_dict
 from limner.errors import CollectionError, UsageError
 from limner.models.checkpoints import write_file
 
-__all__ = ["IndexFacts", "Manifest", "is_collection", "manifest_version", "read_manifest", "write_manifest"]
+__all__ = [
+    "IndexFacts",
+    "Manifest",
+    "RerankerFacts",
+    "is_collection",
+    "manifest_version",
+    "read_manifest",
+    "write_manifest",
+]
 
 _FILE = "collection.json"
 _FORMAT = 1
@@ -31,8 +39,18 @@ class IndexFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RerankerFacts:
+    """A re-ranker that the collection keeps parts of its pictures for: `num_parts` vectors of `part_dim` each."""
+
+    model: str
+    fingerprint: str
+    num_parts: int
+    part_dim: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """The file collection.json; `table` names the folder of the table that is in use."""
+    """The file collection.json; `table` names the folder of the table that is in use, `rerankers` are by kind."""
 
     model: str
     fingerprint: str
@@ -41,6 +59,7 @@ class Manifest:
     sources: tuple[str, ...] = ()
     metadata: str = ""
     index: IndexFacts | None = None
+    rerankers: dict[str, RerankerFacts] = field(default_factory=dict)
     format: int = _FORMAT
 
 

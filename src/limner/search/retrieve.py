@@ -40,13 +40,19 @@ HIDDEN_COLUMNS = frozenset({"vector", "signature"})
 
 @dataclass(frozen=True, kw_only=True)
 class Hit:
-    """A picture found: `score` is its cosine with the query, `caption` one that it has, in English if it can be."""
+    """A picture found: `score` is its cosine with the query, `caption` one that it has, in English if it can be.
+
+    After re-ranking `score` is the re-ranker's and `first_score` the cosine. `relevance` is the probability that the
+    picture answers the query, where a calibration says.
+    """
 
     rank: int
     id: str
     path: str
     score: float
     caption: str
+    first_score: float | None = None
+    relevance: float | None = None
 
 
 class Retriever:

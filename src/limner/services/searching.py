@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from limner.search.retrieve import Hit
 
 __all__ = [
     "Hit",
+    "Manner",
     "Query",
     "answer",
     "answer_file",
@@ -41,29 +42,38 @@ def open_collection(path: Path, model: str | None = None) -> Collection:
     return collection if model is None else Collection.open(path, load_embedder(model))
 
 
-def answer(collection: Collection, query: Query, *, top: int = 10, where: str | None = None) -> list[Hit]:
+@dataclass(frozen=True, kw_only=True)
+class Manner:
+    """How hits are found: how many, under which SQL condition, re-ranked by which kind of model among how many."""
+
+    top: int = 10
+    where: str | None = None
+    rerank: str | None = None
+    depth: int = 50
+
+
+def answer(collection: Collection, query: Query, manner: Manner) -> list[Hit]:
     """Return the best pictures for a query, best first."""
-    return collection.search(query, top, where)
+    return collection.search(query, manner.top, manner.where, rerank=manner.rerank, depth=manner.depth)
 
 
-def answer_file(
-    collection: Collection, queries: Path, *, top: int = 10, where: str | None = None
-) -> Iterator[dict[str, Any]]:
+def answer_file(collection: Collection, queries: Path, manner: Manner) -> Iterator[dict[str, Any]]:
     """Yield an answer for each line of a file: words, or a JSON object with text, picture, plus, minus, top, where.
 
     Raises:
         UsageError: naming the line, before anything is answered, if one is no query.
     """
-    parsed = [_parse_line(line, f"{queries}, line {number}", top, where) for number, line in _lines(queries)]
+    parsed = [_parse_line(line, f"{queries}, line {number}", manner) for number, line in _lines(queries)]
     if len(parsed) > 1 and len(collection):
         collection.load()
-    for query, most, condition in parsed:
-        yield as_json(query, collection.search(query, most, condition))
+    for query, its_manner in parsed:
+        yield as_json(query, answer(collection, query, its_manner))
 
 
 def as_json(query: Query, hits: Sequence[Hit]) -> dict[str, Any]:
-    """Return a query and its hits as JSON values."""
-    return {"query": str(query), "hits": [asdict(hit) for hit in hits]}
+    """Return a query and its hits as JSON values, without what was not asked for."""
+    known = [{name: value for name, value in asdict(hit).items() if value is not None} for hit in hits]
+    return {"query": str(query), "hits": known}
 
 
 def draw_hits(hits: Sequence[Hit], out: Path) -> None:
@@ -91,10 +101,10 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     yield from enumerate(lines, start=1)
 
 
-def _parse_line(line: str, place: str, top: int, where: str | None) -> tuple[Query, int, str | None]:
+def _parse_line(line: str, place: str, manner: Manner) -> tuple[Query, Manner]:
     try:
         if not line.lstrip().startswith("{"):
-            return parse_query(line.rstrip("\r")), top, where
+            return parse_query(line.rstrip("\r")), manner
         values = json.loads(line)
         for key, value in values.items():
             if key not in _KEYS:
@@ -107,7 +117,7 @@ def _parse_line(line: str, place: str, top: int, where: str | None) -> tuple[Que
             plus=[str(each) for each in values.get("plus", [])],
             minus=[str(each) for each in values.get("minus", [])],
         )
-        return query, values.get("top", top), values.get("where", where)
+        return query, replace(manner, top=values.get("top", manner.top), where=values.get("where", manner.where))
     except json.JSONDecodeError as error:
         raise UsageError(f"{place} is not JSON ({error}); write words, or an object with a text") from None
     except UsageError as error:

@@ -17,6 +17,7 @@ from limner.data.splitting import hold_out
 from limner.data.tokenizer import Tokenizer
 from limner.errors import DataError, TrainingError, UsageError
 from limner.models.checkpoints import resolve, save_model, write_file
+from limner.models.clip import CLIP
 from limner.models.relevance import RelevanceModel
 from limner.recipes import RECIPES
 from limner.recipes.base import Run
@@ -46,6 +47,7 @@ class TrainingReport:
     before: dict[str, float] | None
     after: dict[str, float]
     num_truncated: int
+    embeds: bool
 
     @property
     def got_worse(self) -> bool:
@@ -150,6 +152,7 @@ def resume_run(out: Path, *, report: Report, say: Say) -> TrainingReport:
         before=before or None,
         after=course.figures(load_reranker(out).model),
         num_truncated=course.loader.num_truncated,
+        embeds=isinstance(final, CLIP),
     )
     _tell(outcome, course.loader, say)
     return outcome
