@@ -1,0 +1,1 @@
+"""The parts of `loss_speed.py`: what is measured, and the processes that it is measured in."""
