@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from limner.cli import classify, data, demo, evaluate, export, index, info, search, train
+from limner.cli import calibrate, classify, data, demo, evaluate, export, index, info, search, train
 from limner.cli.console import run
 
 __all__ = ["app", "main"]
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 app.command("train")(train.train)
+app.command("calibrate")(calibrate.calibrate)
 app.command("index")(index.index)
 app.command("search")(search.search)
 app.command("info")(info.info)

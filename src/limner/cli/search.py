@@ -30,6 +30,10 @@ def search(
         str, typer.Option(help="Look closely at the best hits: cross, late, language, or none; see `limner index`.")
     ] = "none",
     depth: Annotated[int, typer.Option(help="How many of the best hits are looked at closely.", min=1)] = 50,
+    min_relevance: Annotated[
+        float | None,
+        typer.Option(help="Leave out hits less likely to be right than this, as 0.5; see `limner calibrate`."),
+    ] = None,
     queries: Annotated[
         Path | None, typer.Option(help="A file with a query a line: words, or JSON with text, picture, plus, minus.")
     ] = None,
@@ -47,7 +51,13 @@ def search(
     if sheet is not None:
         searching.check_sheet(sheet)
     opened = searching.open_collection(collection, model)
-    manner = searching.Manner(top=top, where=where, rerank=None if rerank == "none" else rerank, depth=depth)
+    manner = searching.Manner(
+        top=top,
+        where=where,
+        rerank=None if rerank == "none" else rerank,
+        depth=depth,
+        min_relevance=min_relevance,
+    )
     if queries is not None:
         for answer in searching.answer_file(opened, queries, manner):
             print_json(answer)
@@ -61,6 +71,8 @@ def search(
         print_json(searching.as_json(query, hits))
     elif hits:
         _print_table(hits)
+    elif min_relevance is not None:
+        note(f"nothing here matches with a relevance of {min_relevance:g} or more")
     else:
         note("no picture fulfils the condition" if where else "the collection is empty")
 

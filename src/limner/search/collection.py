@@ -20,6 +20,7 @@ from limner.search.annotations import MetadataTable
 from limner.search.embedder import Embedder, load_embedder
 from limner.search.manifest import Manifest, is_collection, manifest_version, read_manifest, write_manifest
 from limner.search.query import Query, Term, embed_terms, mix
+from limner.search.relevance import judge_hits
 from limner.search.reranker import Reranker
 from limner.search.retrieve import HIDDEN_COLUMNS, Hit, Retriever, build_index, index_is_due, measure_index
 from limner.search.rows import SKIPPED_SCHEMA, schema_of
@@ -186,16 +187,20 @@ class Collection:
         *,
         rerank: str | None = None,
         depth: int = 50,
+        min_relevance: float | None = None,
     ) -> list[Hit]:
         """Return the best pictures for words, for a picture (a path or an image) or for a mixture, best first.
 
         `where` is an SQL condition on the columns, such as `"width > 100 AND caption LIKE '%fox%'"`. `rerank` is the
         kind of a re-ranker that the collection was made ready for, such as "cross"; it orders the best `depth` anew.
+        Hits of a calibrated model carry their relevance; with `min_relevance` less likely ones are left out, all if
+        nothing matches.
 
         Raises:
             UsageError: for an empty query, or a condition that is none or names an unknown column.
             PictureError: for a picture of the query that cannot be read.
             CollectionError: if there is no such re-ranker.
+            ModelError: if a relevance is asked for and the model is not calibrated.
         """
         if isinstance(query, str):
             query = Query(terms=(Term(words=query),))
@@ -207,7 +212,9 @@ class Collection:
         weights = [term.weight for term in query.terms]
         sample = self._retriever.sample() if len(weights) > 1 and len(self) else vectors
         hits = self.search_vector(mix(vectors, weights, sample), max(top, depth) if second else top, where)
-        return second.rerank(query, hits)[:top] if second else hits
+        if second is None:
+            return judge_hits(hits, query, self.embedder, min_relevance)
+        return judge_hits(second.rerank(query, hits)[:top], query, second.reranker, min_relevance)
 
     def search_vector(self, vector: np.ndarray, top: int = 10, where: str | None = None) -> list[Hit]:
         """Return the pictures whose embeddings are nearest to a unit vector, best first."""

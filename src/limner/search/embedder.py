@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 from PIL import Image
 from torch import nn
 
@@ -44,6 +44,10 @@ class Embedder:
     def image_size(self) -> int:
         """The side of the square, in pixels, that pictures are fitted into."""
         return int(self.model.config.vision.image_size)
+
+    def scores_of_cosines(self, cosines: Float[np.ndarray, " pairs"]) -> Float[np.ndarray, " pairs"]:
+        """Return the model's scores of pairs with these cosines: times the learned scale, plus the learned bias."""
+        return self.scale * cosines + float(self.model.bias.detach())
 
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> Vectors:

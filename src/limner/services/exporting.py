@@ -1,13 +1,14 @@
 """A run's best weights as a model folder of their own, to keep, to copy or to ship."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from limner.data.tokenizer import Tokenizer
 from limner.errors import UsageError
-from limner.models.checkpoints import load_model, resolve, save_model
+from limner.models.checkpoints import resolve, save_model
+from limner.search.calibrate import read_calibration, write_calibration
+from limner.search.embedder import load_with_tokenizer
 
 __all__ = ["Exported", "export_model"]
 
@@ -22,7 +23,7 @@ class Exported:
 
 
 def export_model(model: str, out: Path, *, half: bool = True) -> Exported:
-    """Write a model into `out`, in float16 unless asked not to.
+    """Write a model into `out`, in float16 unless asked not to, with its calibration if it has one.
 
     Raises:
         UsageError: if something is at `out` already.
@@ -31,9 +32,12 @@ def export_model(model: str, out: Path, *, half: bool = True) -> Exported:
     if out.exists():
         raise UsageError(f"{out} exists; name a new folder")
     folder = resolve(model)
-    loaded, tokenizer = load_model(folder), Tokenizer.load(folder)
+    loaded, tokenizer, fingerprint = load_with_tokenizer(folder)
+    calibration = read_calibration(folder, fingerprint)
     tokenizer.save(out)
     save_model(out, loaded, dtype=torch.float16 if half else torch.float32)
+    if calibration is not None:  # rounding moves scores by less than a curve can tell
+        write_calibration(out, replace(calibration, fingerprint=load_with_tokenizer(out)[2]))
     return Exported(
         folder=str(out),
         num_parameters=sum(parameter.numel() for parameter in loaded.parameters()),

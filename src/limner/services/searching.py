@@ -44,17 +44,28 @@ def open_collection(path: Path, model: str | None = None) -> Collection:
 
 @dataclass(frozen=True, kw_only=True)
 class Manner:
-    """How hits are found: how many, under which SQL condition, re-ranked by which kind of model among how many."""
+    """How hits are found: how many, under which SQL condition, re-ranked by which kind of model among how many.
+
+    With `min_relevance`, only those that are as likely to be right.
+    """
 
     top: int = 10
     where: str | None = None
     rerank: str | None = None
     depth: int = 50
+    min_relevance: float | None = None
 
 
 def answer(collection: Collection, query: Query, manner: Manner) -> list[Hit]:
-    """Return the best pictures for a query, best first."""
-    return collection.search(query, manner.top, manner.where, rerank=manner.rerank, depth=manner.depth)
+    """Return the best pictures for a query, best first; none if none is likely enough."""
+    return collection.search(
+        query,
+        manner.top,
+        manner.where,
+        rerank=manner.rerank,
+        depth=manner.depth,
+        min_relevance=manner.min_relevance,
+    )
 
 
 def answer_file(collection: Collection, queries: Path, manner: Manner) -> Iterator[dict[str, Any]]:

@@ -21,7 +21,9 @@ from limner.models.clip import CLIP
 from limner.models.relevance import RelevanceModel
 from limner.recipes import RECIPES
 from limner.recipes.base import Run
+from limner.search.calibrate import write_calibration
 from limner.search.reranker import load_reranker
+from limner.services.calibrating import calibrate, describe
 from limner.services.courses import COURSES, Course, Material
 from limner.services.starting import build_model, with_sizes_of, with_vocabulary
 from limner.services.validation import HeldOut
@@ -144,17 +146,22 @@ def resume_run(out: Path, *, report: Report, say: Say) -> TrainingReport:
     )
     log.close()
     _save(out / "last", final, material.tokenizer)
+    best = load_reranker(out)
     outcome = TrainingReport(
         run=out,
         steps=run.loop.num_steps,
         num_pictures=len(course.loader),
         num_held_out=len(material.held_out),
         before=before or None,
-        after=course.figures(load_reranker(out).model),
+        after=course.figures(best.model),
         num_truncated=course.loader.num_truncated,
         embeds=isinstance(final, CLIP),
     )
     _tell(outcome, course.loader, say)
+    if len(material.held_out) and (run.ranking is None or run.ranking.document == "picture"):
+        found = calibrate(best, material.held_out)
+        write_calibration(resolve(out), found)
+        say("; ".join(["calibrated", *describe(found)]))
     return outcome
 
 

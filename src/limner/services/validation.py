@@ -1,11 +1,11 @@
 """Held-out pictures and captions that judge a model while it learns: text -> picture R@k, MRR and mAP."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 from PIL import Image
 
 from limner.data.decoding import decode_picture, square
@@ -17,13 +17,21 @@ from limner.errors import PictureError
 from limner.evaluation.ranking import figures_of_scores, figures_of_vectors
 from limner.nn.parts import Parts
 from limner.search.embedder import Embedder
-from limner.search.reranker import Reranker
+from limner.search.reranker import Reranker, ScoreMatrix
 
-__all__ = ["HeldOut"]
+__all__ = ["HeldOut", "JudgedPairs"]
 
 _MOST_PICTURES = 1000
 _MOST_OF_PAIRS = 128
 _SHOWN = ("R@1", "R@5", "R@10", "MRR", "mAP")
+
+
+class JudgedPairs(NamedTuple):
+    """Scores of queries with documents (-inf for a query with itself), which answer, and the queries' concepts."""
+
+    scores: ScoreMatrix
+    relevance: Bool[np.ndarray, "queries documents"]
+    concepts: Int[np.ndarray, " queries"]
 
 
 class HeldOut:
@@ -74,20 +82,30 @@ class HeldOut:
         A model that reads each pair is judged on the first 128 pictures. Among documents of the query's own kind, the
         query itself is no answer.
         """
+        judged = self.pairs(scorer, query=query, document=document)
+        if judged is None:
+            return {}
+        last = judged.scores[np.isfinite(judged.scores)].min() - 1
+        scores = np.where(np.isfinite(judged.scores), judged.scores, last)
+        relevant = [np.flatnonzero(row) for row in judged.relevance]
+        values = figures_of_scores(scores, relevant, self._ids()[: scores.shape[1]])
+        return {name: float(values[name].mean()) for name in _SHOWN}
+
+    def pairs(self, scorer: Reranker, *, query: SideKind, document: SideKind) -> JudgedPairs | None:
+        """Return the scores of all pairs of queries that have an answer with documents; None if none has."""
         count = min(len(self), _MOST_OF_PAIRS if scorer.model.reads_pairs else len(self))
         relevance = self.relevance()[:count, :count]
         if query == document:
             np.fill_diagonal(relevance, False)
         asked = np.flatnonzero(relevance.any(axis=1))
         if not len(asked):
-            return {}
-        parts = {kind: self.parts(scorer, kind, count) for kind in {query, document}}
+            return None
+        parts = {kind: self._parts(scorer, kind, count) for kind in {query, document}}
         scores = scorer.scores(parts[query].take(torch.from_numpy(asked)), parts[document])
         if query == document:
-            scores[np.arange(len(asked)), asked] = scores.min() - 1
-        relevant = [np.flatnonzero(relevance[row]) for row in asked]
-        values = figures_of_scores(scores, relevant, self._ids()[:count])
-        return {name: float(values[name].mean()) for name in _SHOWN}
+            scores[np.arange(len(asked)), asked] = -np.inf
+        concepts = np.unique(self.concepts, return_inverse=True)[1]
+        return JudgedPairs(scores, relevance[asked], concepts[asked])
 
     def relevance(self) -> Bool[np.ndarray, "queries documents"]:
         """Return whether a held-out picture answers a held-out caption: the same concept, or the same caption."""
@@ -95,7 +113,7 @@ class HeldOut:
         numbers = [np.unique(key, return_inverse=True)[1] for key in keys]
         return np.logical_or.reduce([number[:, None] == number[None, :] for number in numbers])
 
-    def parts(self, scorer: Reranker, kind: SideKind, count: int) -> Parts:
+    def _parts(self, scorer: Reranker, kind: SideKind, count: int) -> Parts:
         """Return what a relevance model keeps of the first held-out captions or pictures."""
         if kind == "text":
             return scorer.text_parts(self.captions[:count])

@@ -1,0 +1,93 @@
+"""Teach a model how likely its scores are to be right, on pictures that it was not trained on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from limner.data.picture_set import PictureSet
+from limner.data.progress import Say
+from limner.data.splitting import hold_out
+from limner.errors import DataError, ModelError
+from limner.models.checkpoints import resolve
+from limner.search.calibrate import (
+    METHODS,
+    Calibration,
+    Curve,
+    Method,
+    fit_curve,
+    nce_curve,
+    shortlists,
+    write_calibration,
+)
+from limner.search.reranker import Reranker, load_reranker
+from limner.services.validation import HeldOut
+
+__all__ = ["METHODS", "Calibration", "calibrate", "calibrate_model", "describe"]
+
+
+def calibrate_model(model: str | Path, data: Sequence[Path], *, method: Method | None = None, say: Say) -> Calibration:
+    """Calibrate a model on the held-out pictures of sets, and keep the curves in its folder.
+
+    Raises:
+        DataError: if too little is held out.
+        ModelError: if there is no such model, or its folder cannot be written.
+    """
+    scorer = load_reranker(model)
+    sets = [PictureSet.open(path) for path in data]
+    splits = [hold_out(pictures.rows(["id", "group", "split"])) for pictures in sets]
+    held_out = HeldOut(sets, [rows for _, rows in splits], say=say)
+    num_answers = answers_a_query(sets, [rows for rows, _ in splits])
+    found = calibrate(scorer, held_out, method=method, num_answers=num_answers)
+    if found.text is None and found.picture is None:
+        raise DataError(f"too few held-out pictures ({len(held_out)}) to calibrate on; give a larger set")
+    try:
+        write_calibration(resolve(model), found)
+    except OSError as error:
+        raise ModelError(f"{resolve(model)} cannot be written ({error.strerror}); calibrate a copy of it") from None
+    return found
+
+
+def calibrate(
+    scorer: Reranker, held_out: HeldOut, *, method: Method | None = None, num_answers: float = 1.0
+) -> Calibration:
+    """Return the curves of a model for words and for pictures that ask for pictures, where enough are held out."""
+    curves: dict[str, Curve | None] = {"text": None, "picture": None}
+    for kind in ("text", "picture"):
+        judged = held_out.pairs(scorer, query=kind, document="picture")
+        if judged is None:
+            continue
+        lists = shortlists(judged.scores, judged.relevance, judged.concepts)
+        try:
+            curves[kind] = nce_curve(num_answers, lists) if method == "nce" else fit_curve(lists, method)
+        except DataError:
+            continue
+    return Calibration(fingerprint=scorer.fingerprint, **curves)
+
+
+def answers_a_query(sets: Sequence[PictureSet], rows: Sequence[np.ndarray]) -> float:
+    """Return how many pictures show the concept of a picture, the mean over the pictures that a model learns from."""
+    concepts: list[str] = []
+    for pictures, chosen in zip(sets, rows, strict=True):
+        table = pictures.rows(["id", "concept"]).take(chosen)
+        concepts += [
+            concept or id for id, concept in zip(*(table[name].to_pylist() for name in ("id", "concept")), strict=True)
+        ]
+    _, counts = np.unique(concepts, return_counts=True)
+    return float((counts**2).sum() / max(counts.sum(), 1))
+
+
+def describe(calibration: Calibration) -> list[str]:
+    """Say in a sentence for each kind of query how well the calibration holds."""
+    said = []
+    for kind, curve in (("words", calibration.text), ("pictures", calibration.picture)):
+        if curve is None:
+            said.append(f"{kind}: too few are held out")
+        else:
+            figures = curve.figures
+            said.append(
+                f"{kind}: {curve.method}, expected calibration error {figures['error']:.3f}; at a relevance of 0.5, "
+                f"{figures['silent']:.0%} of the queries without an answer are given none, and "
+                f"{figures['kept']:.0%} of those that found an answer keep it"
+            )
+    return said
