@@ -14,7 +14,7 @@ from limner.config import from_dict, to_dict
 from limner.errors import ModelError
 from limner.models.checkpoints import MODELS, load_model, save_model
 from limner.models.clip import CLIP, CLIPConfig
-from limner.models.cross_encoder import CrossEncoderConfig
+from limner.models.cross_encoder import CrossEncoder, CrossEncoderConfig
 from limner.models.language_relevance import LanguageRelevance, LanguageRelevanceConfig
 from limner.models.late_interaction import LateInteraction, LateInteractionConfig
 from limner.models.relevance import RelevanceModel
@@ -64,10 +64,10 @@ CASES: dict[str, tuple[str, object, Callable[..., Tensor]]] = {
         CLIPConfig(vision=SMALL_CONVOLUTION, text=SMALL_TEXT, embed_dim=24),
         clip_outputs,
     ),
-    "cross-encoder with a vit": ("cross", CrossEncoderConfig(**SIDES, joint=JOINT), relevance_outputs),
+    "cross-encoder with a vit": ("cross", CrossEncoderConfig(**SIDES, joint=JOINT, embed_dim=32), relevance_outputs),
     "cross-encoder with convolutions": (
         "cross",
-        CrossEncoderConfig(vision=SMALL_CONVOLUTION, text=SMALL_TEXT, joint=JOINT),
+        CrossEncoderConfig(vision=SMALL_CONVOLUTION, text=SMALL_TEXT, joint=JOINT, embed_dim=16),
         relevance_outputs,
     ),
     "language model": ("language", LanguageRelevanceConfig(**SIDES, true_token=7, false_token=8), relevance_outputs),
@@ -175,6 +175,17 @@ def test_distances_are_bounded_and_fall_as_scores_rise(relevance_model: Relevanc
 def test_embeddings_of_clip_have_unit_length() -> None:
     model = CLIP(CLIPConfig(**SIDES, embed_dim=24)).eval()
     torch.testing.assert_close(torch.cat(model(some_images(), some_tokens())).norm(dim=1), torch.ones(8))
+
+
+def test_a_cross_encoder_with_the_weights_of_a_clip_starts_where_that_stands() -> None:
+    torch.manual_seed(0)
+    clip = CLIP(CLIPConfig(**SIDES, embed_dim=32, bias=-1.5)).eval()
+    cross = CrossEncoder(CrossEncoderConfig(**SIDES, joint=JOINT, embed_dim=32)).eval()
+    cross.load_state_dict(cross.state_dict() | clip.state_dict())
+    expected, found = (
+        model.all_scores(model.text_parts(some_tokens()), model.picture_parts(some_images())) for model in (clip, cross)
+    )
+    torch.testing.assert_close(found, expected, atol=0.05, rtol=0)
 
 
 def test_late_interaction_is_the_mean_of_the_best_similarities() -> None:

@@ -1,43 +1,51 @@
 """The cross-encoder: a transformer reads query and document together, https://arxiv.org/abs/1901.04085 (monoBERT).
 
 query    -> trunk -> parts \\
-                            [score token, query, document] -> joint transformer -> score token -> linear -> score
+                            [score token, query, document] -> joint transformer -> score token -> linear -> gain
 document -> trunk -> parts /
+score = the dual encoder's score + gain
 
 The trunks read each side alone, so the parts of a collection are computed ahead and only the joint layers run for each
-pair (PreTTR, https://arxiv.org/abs/2004.14255).
+pair (PreTTR, https://arxiv.org/abs/2004.14255). The trunks, projections and scale have CLIP's names: started from a
+CLIP, the model scores as that CLIP does, and learns what reading the pair adds.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from limner.models.relevance import RelevanceModel
-from limner.nn.parts import Parts, every_pair, whole
+from limner.nn.parts import Parts, every_pair
 from limner.nn.text import TextConfig, TextTransformer
 from limner.nn.transformer import Transformer, TransformerConfig
 from limner.nn.trunks import VisionConfig, build_vision
 from limner.nn.vision import VisionTransformerConfig
-from limner.types import Distances, Images, Scores, Tokens
+from limner.types import Distances, Embeddings, Images, Scalar, Scores, Tokens
 
 __all__ = ["CrossEncoder", "CrossEncoderConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class CrossEncoderConfig:
-    """The trunks of both sides, and the transformer that reads the pair."""
+    """The trunks, the joint space and scale as in CLIP, and the transformer that reads the pair."""
 
     kind: Literal["cross"] = "cross"
     vision: VisionConfig = field(default_factory=VisionTransformerConfig)
     text: TextConfig = field(default_factory=TextConfig)
     joint: TransformerConfig = field(default_factory=lambda: TransformerConfig(dim=192, depth=2, num_heads=3))
+    embed_dim: int = 256
+    temperature: float = 0.07
+    max_scale: float = 100.0
+    bias: float = 0.0
 
 
 class CrossEncoder(RelevanceModel):
-    """Every part of the query sees every part of the document; the score is the log-odds that the pair belongs."""
+    """Every part of the query sees every part of the document; what that says is added to the dual encoder's score."""
 
     reads_pairs = True
 
@@ -47,6 +55,10 @@ class CrossEncoder(RelevanceModel):
         self.vision = build_vision(config.vision)
         self.text = TextTransformer(config.text)
         dim = config.joint.dim
+        self.image_projection = nn.Linear(self.vision.feature_dim, config.embed_dim, bias=False)
+        self.text_projection = nn.Linear(self.text.feature_dim, config.embed_dim, bias=False)
+        self.log_scale = nn.Parameter(torch.tensor(math.log(1 / config.temperature)))
+        self.bias = nn.Parameter(torch.tensor(config.bias))
         self.from_vision = nn.Sequential(nn.Linear(self.vision.feature_dim, dim), nn.LayerNorm(dim))
         self.from_text = nn.Sequential(nn.Linear(self.text.feature_dim, dim), nn.LayerNorm(dim))
         self.score_token = nn.Parameter(torch.randn(1, 1, dim) * 0.02)
@@ -54,22 +66,37 @@ class CrossEncoder(RelevanceModel):
         self.document_side = nn.Parameter(torch.randn(dim) * 0.02)
         self.joint = Transformer(config.joint)
         self.head = nn.Linear(dim, 1)
+        nn.init.normal_(self.head.weight, std=1e-3)
+        nn.init.zeros_(self.head.bias)
+        # The embedding travels in front of the parts, in as many of their width as it takes.
+        self.num_carriers = -(-config.embed_dim // dim)
+
+    def scale(self) -> Scalar:
+        """Return the factor from cosines to scores, exp of a learned number, never above `max_scale`."""
+        return self.log_scale.clamp(max=math.log(self.config.max_scale)).exp()
 
     def picture_parts(self, images: Images) -> Parts:
-        """Return a part for each place of the grid."""
-        return whole(self.from_vision(self.vision.sequence(images)))
+        """Return the embedding, then a part for each place of the grid."""
+        features, sequence = self.vision.encode(images)
+        places = self.from_vision(sequence)
+        mask = torch.ones(places.shape[:2], dtype=torch.bool, device=places.device)
+        return self._carried(self.image_projection(features), Parts(vectors=places, mask=mask))
 
     def text_parts(self, tokens: Tokens) -> Parts:
-        """Return a part for each token."""
+        """Return the embedding, then a part for each token."""
         sequence = self.text.sequence(tokens)
-        return Parts(vectors=self.from_text(sequence.vectors), mask=sequence.mask)
+        words = Parts(vectors=self.from_text(sequence.vectors), mask=sequence.mask)
+        return self._carried(self.text_projection(self.text.pool(sequence)), words)
 
     def pair_scores(self, queries: Parts, documents: Parts) -> Float[Tensor, " pairs"]:
         """Return the score of document i for query i."""
+        first = self.num_carriers
+        cosines = (self._embeddings(queries) * self._embeddings(documents)).sum(dim=1)
         token = self.score_token.expand(len(queries), -1, -1)
-        x = torch.cat([token, queries.vectors + self.query_side, documents.vectors + self.document_side], dim=1)
-        mask = torch.cat([queries.mask.new_ones(len(queries), 1), queries.mask, documents.mask], dim=1)
-        return self.head(self.joint(x, mask)[:, 0])[:, 0].float()
+        asked, offered = queries.vectors[:, first:] + self.query_side, documents.vectors[:, first:] + self.document_side
+        seen = [queries.mask.new_ones(len(queries), 1), queries.mask[:, first:], documents.mask[:, first:]]
+        read = self.joint(torch.cat([token, asked, offered], dim=1), torch.cat(seen, dim=1))
+        return cosines * self.scale() + self.bias + self.head(read[:, 0])[:, 0].float()
 
     def all_scores(self, queries: Parts, documents: Parts) -> Scores:
         """Return the score of every document for every query, each pair read."""
@@ -78,3 +105,16 @@ class CrossEncoder(RelevanceModel):
     def distances(self, scores: Scores) -> Distances:
         """Return the probability that a pair does not belong together, sigma(-s)."""
         return (-scores).sigmoid()
+
+    def _carried(self, embeddings: Float[Tensor, "batch embed_dim"], parts: Parts) -> Parts:
+        dim = self.config.joint.dim
+        unit = functional.normalize(embeddings.float(), dim=-1)
+        filled = functional.pad(unit, (0, self.num_carriers * dim - unit.shape[1]))
+        carriers = filled.view(len(unit), self.num_carriers, dim)
+        return Parts(
+            vectors=torch.cat([carriers, parts.vectors.float()], dim=1),
+            mask=functional.pad(parts.mask, (self.num_carriers, 0), value=True),
+        )
+
+    def _embeddings(self, parts: Parts) -> Embeddings:
+        return parts.vectors[:, : self.num_carriers].flatten(1)[:, : self.config.embed_dim]

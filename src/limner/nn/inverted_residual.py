@@ -167,7 +167,12 @@ class InvertedResidualTrunk(nn.Module):
 
     def sequence(self, images: Images) -> Float[Tensor, "batch length feature_dim"]:
         """Return the features of every place of the grid, row by row."""
-        return rearrange(self.grid(images), "b c h w -> b (h w) c")
+        return self.encode(images)[1]
+
+    def encode(self, images: Images) -> tuple[Features, Float[Tensor, "batch length feature_dim"]]:
+        """Return the features of the picture, and those of every place, in one pass."""
+        grid = self.grid(images)
+        return grid.mean(dim=(2, 3)), rearrange(grid, "b c h w -> b (h w) c")
 
     def grid(self, images: Images) -> Float[Tensor, "batch feature_dim rows columns"]:
         """Return the features of every place of the picture, before the mean over them."""

@@ -43,7 +43,10 @@ class TextTransformer(nn.Module):
 
     def forward(self, tokens: Tokens) -> Features:
         """Return one feature vector a text; columns in which every text is padding cost nothing."""
-        sequence = self.sequence(tokens)
+        return self.pool(self.sequence(tokens))
+
+    def pool(self, sequence: Parts) -> Features:
+        """Return one feature vector of the features of every token."""
         x, is_token = sequence.vectors, sequence.mask
         if self.config.pooling == "end":
             return x[torch.arange(len(x)), is_token.sum(dim=1) - 1]

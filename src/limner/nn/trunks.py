@@ -19,5 +19,8 @@ TRUNKS: dict[str, Callable[[Any], nn.Module]] = {
 
 
 def build_vision(config: VisionConfig) -> Any:
-    """Return the trunk of a config: `trunk(images)` are features, `trunk.sequence(images)` those of every place."""
+    """Return the trunk of a config: `trunk(images)` are features of pictures, `sequence` those of every place.
+
+    `encode` returns both.
+    """
     return TRUNKS[config.kind](config)

@@ -59,20 +59,20 @@ class VisionTransformer(nn.Module):
 
     def forward(self, images: Images) -> Features:
         """Return one feature vector a picture; images are RGB in [0, 1]."""
-        x = self._encode(images)
-        return x[:, 0] if self.config.pooling == "class" else x[:, 1:].mean(dim=1)
+        return self.encode(images)[0]
 
     def sequence(self, images: Images) -> Float[Tensor, "batch length feature_dim"]:
         """Return the features of every patch (in training, of those that are kept)."""
-        return self._encode(images)[:, 1:]
+        return self.encode(images)[1]
 
-    def _encode(self, images: Images) -> Float[Tensor, "batch length feature_dim"]:
-        """Return the features of the class token and of the patches."""
+    def encode(self, images: Images) -> tuple[Features, Float[Tensor, "batch length feature_dim"]]:
+        """Return the features of the picture, and those of every patch, in one pass."""
         patches = self.patches((images - self.mean) / self.std) + self.positions[:, 1:]
         if self.training and self.config.patch_dropout_rate:
             patches = self._drop_patches(patches)
         class_token = (self.class_token + self.positions[:, :1]).expand(len(images), -1, -1)
-        return self.transformer(torch.cat([class_token, patches], dim=1))
+        x = self.transformer(torch.cat([class_token, patches], dim=1))
+        return x[:, 0] if self.config.pooling == "class" else x[:, 1:].mean(dim=1), x[:, 1:]
 
     def _drop_patches(self, patches: Float[Tensor, "batch length dim"]) -> Float[Tensor, "batch kept dim"]:
         """Keep a random part of the patches of each picture (FLIP, https://arxiv.org/abs/2212.00794)."""

@@ -1,7 +1,7 @@
 """The second stage of a search: a re-ranker looks closely at the best hits, from what was kept of each picture.
 
-A collection keeps the parts of its pictures for each of its re-rankers in a table of their own (half precision; nine
-places of 192 numbers are 3.4 KB a picture), so that a search computes only the query's side and the pairs.
+A collection keeps the parts of its pictures for each of its re-rankers in a table of their own (half precision; eleven
+parts of 192 numbers are 4.2 KB a picture), so that a search computes only the query's side and the pairs.
 """
 
 from collections.abc import Callable, Iterator, Sequence
