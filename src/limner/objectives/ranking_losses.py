@@ -1,5 +1,6 @@
 """Every loss that a relevance model can be trained with, by name."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -7,6 +8,7 @@ from typing import Literal
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional
 
 from limner.losses.contrastive import info_nce, sigmoid_pairs, symmetric_info_nce
 from limner.losses.lambda_rank import lambda_rank
@@ -39,8 +41,9 @@ class Lists:
     def noise(self) -> tuple[Float[Tensor, " queries"], Float[Tensor, "queries samples"], Float[Tensor, "1 samples"]]:
         """Return the scores of each query's own document, those of the others, and log q of the others.
 
-        Every document of the collection stands in a batch equally often, so the others are drawn from q(d) = 1 / N; a
-        document that happens to be relevant is one that the noise may draw.
+        Every document of the collection stands in a batch equally often, so the k others are drawn from q(d) = 1 / N; a
+        document that happens to be relevant is one that the noise may draw. Only the query's own is never among them:
+        noise losses add its part, k q(d) times the term of a negative, without which its score would have no bound.
         """
         columns = torch.arange(self.scores.shape[1], device=self.scores.device)
         others = columns[None, :] != self.own[:, None]
@@ -67,13 +70,17 @@ def _sampled_softmax(lists: Lists) -> Scalar:
 
 
 def _nce(lists: Lists) -> Scalar:
+    """Return NCE; at its optimum the scores of a query are log p(d | q), and e^s adds up to one over the collection."""
     positives, negatives, log_q = lists.noise()
-    return noise_contrastive(positives, negatives, log_q[0, :1].expand(len(positives)), log_q)
+    log_kq = log_q[0, 0] + math.log(max(negatives.shape[1], 1))
+    loss = noise_contrastive(positives, negatives, log_q[0, :1].expand(len(positives)), log_q)
+    return loss + log_kq.exp() * functional.softplus(positives - log_kq).mean()
 
 
 def _neg(lists: Lists) -> Scalar:
-    positives, negatives, _ = lists.noise()
-    return negative_sampling(positives, negatives)
+    positives, negatives, log_q = lists.noise()
+    share = log_q[0, 0].exp() * negatives.shape[1]
+    return negative_sampling(positives, negatives) + share * functional.softplus(positives).mean()
 
 
 LossName = Literal[

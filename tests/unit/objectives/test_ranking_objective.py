@@ -121,8 +121,36 @@ def test_nce_is_the_sum_over_a_loop_of_noise() -> None:
     for row, own in enumerate([2, 0, 1, 3]):
         for column in range(4):
             odds = scores[row, column].item() - math.log(3 / 50)
-            total += math.log1p(math.exp(-odds if column == own else odds))
+            drawn = 3 / 50 if column == own else 1  # how often the noise holds this document
+            total += drawn * math.log1p(math.exp(odds))
+            total += math.log1p(math.exp(-odds)) if column == own else 0
     assert LOSSES["nce"](lists).item() == pytest.approx(total / 4, rel=1e-6)
+
+
+def test_nce_normalises_itself_over_concepts_of_any_size() -> None:
+    """Free scores of five concepts, of one to six documents: at the optimum e^s is 1 / m for each of m answers."""
+    concepts = torch.repeat_interleave(torch.arange(5), torch.tensor([1, 2, 3, 6, 48]))
+    table = torch.zeros(5, 60, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([table], max_iter=400, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        scores = table[concepts]
+        relevance = concepts[:, None] == concepts[None, :]
+        mask = torch.ones_like(relevance)
+        own = torch.arange(60)
+        value = LOSSES["nce"](
+            Lists(scores=scores, distances=-scores, relevance=relevance, mask=mask, own=own, num_items=60)
+        )
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    found = table.detach().exp()
+    assert found.sum(dim=1).tolist() == pytest.approx([1.0] * 5, abs=0.02)
+    for concept, size in enumerate([1, 2, 3, 6]):
+        answers = found[concept][concepts == concept] * size
+        assert answers.tolist() == pytest.approx([1.0] * size, abs=0.02)
 
 
 def test_impossible_lists_are_refused() -> None:
