@@ -211,6 +211,24 @@ def test_the_language_model_scores_by_the_odds_of_two_words() -> None:
     torch.testing.assert_close(model.pair_scores(texts, pictures), expected, atol=1e-5, rtol=1e-5)
 
 
+def test_the_likelihood_of_a_text_is_the_product_of_its_words_read_one_by_one() -> None:
+    """Each word's probability after only the words before it, the rest of the text not yet there."""
+    torch.manual_seed(0)
+    model = LanguageRelevance(LanguageRelevanceConfig(**SIDES)).eval().requires_grad_(False)
+    tokens, documents = some_tokens(), model.picture_parts(some_images())
+    found = model.text_likelihoods(tokens, documents)
+    for row in (0, 1):
+        words = tokens[row][tokens[row] > 0]
+        total = 0.0
+        for place in range(len(words)):
+            before = torch.cat([words[:place], torch.tensor([9])])[None]  # what comes next must not be seen
+            said = model.text.embed(before)
+            x = model._read(documents.take(torch.tensor([row])), said)[:, 1 + documents.mask.shape[1] + place]
+            logits = model._words(x) @ model.text.tokens.weight.T
+            total += logits.log_softmax(dim=1)[0, words[place]].item()
+        assert found[row].item() == pytest.approx(total / len(words), abs=1e-4)
+
+
 def test_a_class_token_model_pools_by_it(tmp_path: Path) -> None:
     vision = VisionTransformerConfig(
         image_size=32, patch_size=8, pooling="class", transformer=TransformerConfig(dim=32, depth=1, num_heads=2)

@@ -84,6 +84,7 @@ def test_what_does_not_fit_together_is_one_short_sentence() -> None:
     for changes, sentence in (
         ({"objective.loss": "nce", "ranking.num_mined": "2"}, "leave ranking.num_mined at 0"),
         ({"objective.num_candidates": "1"}, "at least 2"),
+        ({"objective.language_weight": "1"}, "set model.kind=language"),
         (
             {"objective.kind": "contrast", "objective.loss": "softmax", "model.kind": "cross"},
             "use the recipe 'ranking'",

@@ -78,12 +78,30 @@ class LanguageRelevance(RelevanceModel):
         """Return the probability of the word "false" among the two, sigma(-s)."""
         return (-scores).sigmoid()
 
+    def text_likelihoods(self, tokens: Tokens, documents: Parts) -> Float[Tensor, " pairs"]:
+        """Return the mean log-probability of the words of text i after document i, each given those before it."""
+        said = self.text.embed(tokens)
+        x = self._read(documents, said)
+        # Where the prompt for the query stands, the first word is said; where a word stands, the one after it.
+        first = 1 + documents.mask.shape[1]
+        logits = self._words(x[:, first : first + said.mask.shape[1]]) @ self.text.tokens.weight.T
+        words = tokens[:, : said.mask.shape[1]]
+        found = logits.float().log_softmax(dim=-1).gather(2, words[:, :, None])[:, :, 0]
+        return (found * said.mask).sum(dim=1) / said.mask.sum(dim=1).clamp(min=1)
+
     def _answers(self, queries: Parts, documents: Parts) -> Float[Tensor, "pairs token_dim"]:
         """Return what stands after the last prompt, as wide as the token table."""
+        return self._words(self._read(documents, queries)[:, -1])
+
+    def _read(self, documents: Parts, queries: Parts) -> Float[Tensor, "pairs length dim"]:
+        """Return the features of each position of a document, a query and their prompts, blind for what follows it."""
         document, query, relevant = self.prompts[:, None].expand(-1, len(queries), -1, -1)
         x = torch.cat([document, documents.vectors, query, queries.vectors, relevant], dim=1)
         always = queries.mask.new_ones(len(queries), 1)
         is_part = torch.cat([always, documents.mask, always, queries.mask, always], dim=1)
         before = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device).tril()
-        last = self.text.transformer(x, before & is_part[:, None, :])[:, -1]
-        return last @ self.text.widen.weight / math.sqrt(self.config.text.token_dim)
+        return self.text.transformer(x, before & is_part[:, None, :])
+
+    def _words(self, features: Float[Tensor, "*places dim"]) -> Float[Tensor, "*places token_dim"]:
+        """Return features in the space of the token table, the way words are widened, back."""
+        return features @ self.text.widen.weight / math.sqrt(self.config.text.token_dim)

@@ -8,6 +8,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from limner.losses.selection import guarded_negatives, same_label
+from limner.models.language_relevance import LanguageRelevance
 from limner.models.relevance import RelevanceModel
 from limner.nn.parts import Parts
 from limner.objectives.base import Objective, StepOutput
@@ -27,12 +28,16 @@ class RankingObjectiveConfig:
     all of the batch, or 16 where the model reads each pair and the loss does not rank queries too. With `guard_margin`
     r, documents that the model itself scores above the best positive less the share r of it are taken for false
     negatives and left out.
+
+    `language_weight` has a language model also learn to say the words of a query after its own document (query
+    likelihood, https://doi.org/10.1145/290941.291008): it weighs the mean negative log-probability of a word.
     """
 
     kind: Literal["ranking"] = "ranking"
     loss: LossName = "info_nce"
     num_candidates: int = 0
     guard_margin: float | None = None
+    language_weight: float = 0.0
 
     def __post_init__(self) -> None:
         """Check that the loss can be computed on such lists."""
@@ -49,17 +54,25 @@ class RankingObjective(Objective):
         super().__init__()
         self.model: RelevanceModel = model
         self.config = config
+        assert not config.language_weight or isinstance(model, LanguageRelevance), "only language models say words"
 
     def forward(self, batch: RankingBatch, step: int) -> StepOutput:
         """Return the loss of a batch, and how often the best document is a relevant one."""
-        lists = self._lists(batch)
+        queries, documents = parts_of(self.model, batch.queries), parts_of(self.model, batch.documents)
+        lists = self._lists(batch, queries, documents)
         counted = lists.scores.detach().masked_fill(~lists.mask, float("-inf"))
         right = lists.relevance.gather(1, counted.argmax(dim=1, keepdim=True))
         metrics = {"accuracy": right.float().mean(), "score_spread": lists.scores.detach().std()}
-        return StepOutput(LOSSES[self.config.loss](lists), metrics)
+        loss = LOSSES[self.config.loss](lists)
+        tokens = batch.queries.tokens
+        if self.config.language_weight and isinstance(self.model, LanguageRelevance) and tokens is not None:
+            own = documents.take(torch.arange(len(queries), device=tokens.device))
+            surprise = -self.model.text_likelihoods(tokens, own).mean()
+            loss = loss + self.config.language_weight * surprise
+            metrics["word_surprise"] = surprise.detach()
+        return StepOutput(loss, metrics)
 
-    def _lists(self, batch: RankingBatch) -> Lists:
-        queries, documents = parts_of(self.model, batch.queries), parts_of(self.model, batch.documents)
+    def _lists(self, batch: RankingBatch, queries: Parts, documents: Parts) -> Lists:
         relevance = same_label(batch.queries.concepts, batch.documents.concepts)
         relevance = relevance | same_label(batch.queries.texts, batch.documents.texts)
         size = self._list_size(len(documents))

@@ -54,6 +54,10 @@ class Run:
         if isinstance(self.objective, RankingObjectiveConfig):
             if self.ranking is None:
                 raise ValueError("the objective ranks, so the run needs `ranking`; start from the recipe 'ranking'")
+            if self.objective.language_weight and self.model.kind != "language":
+                raise ValueError(
+                    "objective.language_weight is for language models: set model.kind=language, or leave it"
+                )
             if self.objective.loss in FROM_NOISE and self.ranking.num_mined:
                 raise ValueError(
                     f"the loss {self.objective.loss} needs documents drawn evenly: leave ranking.num_mined at 0"

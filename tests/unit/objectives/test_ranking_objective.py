@@ -11,7 +11,7 @@ from limner.models.cross_encoder import CrossEncoder, CrossEncoderConfig
 from limner.models.language_relevance import LanguageRelevance, LanguageRelevanceConfig
 from limner.models.late_interaction import LateInteraction, LateInteractionConfig
 from limner.models.relevance import RelevanceModel
-from limner.objectives.ranking import RankingObjective, RankingObjectiveConfig, candidates
+from limner.objectives.ranking import RankingObjective, RankingObjectiveConfig, candidates, parts_of
 from limner.objectives.ranking_losses import FROM_NOISE, LOSSES, Lists, LossName
 from limner.types import RankingBatch, Side
 
@@ -41,6 +41,11 @@ def batch(query: str = "text", document: str = "picture", num_mined: int = MINED
     queries = side(QUERIES, query, 0)
     documents = side(QUERIES * (1 + num_mined), document, 0)
     return RankingBatch(queries=queries, documents=documents, num_mined=num_mined, num_items=ITEMS)
+
+
+def lists_of(objective: RankingObjective, batch: RankingBatch) -> Lists:
+    sides = (parts_of(objective.model, side) for side in (batch.queries, batch.documents))
+    return objective._lists(batch, *sides)
 
 
 def test_the_table_names_every_loss_that_a_config_may_name() -> None:
@@ -82,7 +87,7 @@ def test_a_list_holds_its_own_document_then_what_was_mined_then_the_next_ones() 
 def test_short_lists_are_columns_of_the_long_ones() -> None:
     objective = RankingObjective(build("clip").eval(), RankingObjectiveConfig(num_candidates=4))
     whole = RankingObjective(objective.model, RankingObjectiveConfig())
-    short, long = objective._lists(batch()), whole._lists(batch())
+    short, long = lists_of(objective, batch()), lists_of(whole, batch())
     columns = candidates(QUERIES, MINED, 4)
     torch.testing.assert_close(short.scores, long.scores.gather(1, columns))
     assert torch.equal(short.relevance, long.relevance.gather(1, columns))
@@ -94,13 +99,13 @@ def test_what_shares_a_concept_or_a_text_is_no_negative() -> None:
     documents = replace(
         fixed.documents, concepts=torch.cat([torch.zeros(QUERIES).long(), fixed.documents.concepts[6:]])
     )
-    lists = RankingObjective(build("clip"), RankingObjectiveConfig())._lists(replace(fixed, documents=documents))
+    lists = lists_of(RankingObjective(build("clip"), RankingObjectiveConfig()), replace(fixed, documents=documents))
     assert bool(lists.relevance[0, :QUERIES].all()) and lists.relevance[1].nonzero().flatten().tolist() == [1]
 
 
 def test_the_guard_leaves_out_negatives_above_the_positive() -> None:
     objective = RankingObjective(build("clip").eval(), RankingObjectiveConfig(guard_margin=0.0))
-    lists = objective._lists(batch())
+    lists = lists_of(objective, batch())
     own = lists.scores.gather(1, lists.own[:, None])
     assert torch.equal(lists.mask, lists.relevance | (lists.scores <= own))
     assert not bool(lists.mask.all())
@@ -158,3 +163,17 @@ def test_impossible_lists_are_refused() -> None:
         RankingObjectiveConfig(num_candidates=1)
     with pytest.raises(ValueError, match="num_candidates at 0"):
         RankingObjectiveConfig(loss="symmetric_info_nce", num_candidates=4)
+
+
+def test_a_language_model_learns_to_say_the_query_too() -> None:
+    objective = RankingObjective(build("language"), RankingObjectiveConfig(language_weight=1.0))
+    optimizer = torch.optim.AdamW(objective.parameters(), lr=3e-3)
+    found = []
+    for step in range(20):
+        optimizer.zero_grad()
+        output = objective(batch(), step)
+        output.loss.backward()
+        optimizer.step()
+        found.append(output.metrics["word_surprise"].item())
+    assert found[-1] < 0.8 * found[0]
+    assert "word_surprise" not in objective(batch("picture"), 0).metrics
