@@ -117,6 +117,7 @@ def test_a_re_ranker_takes_the_place_of_the_former_of_its_kind(
     assert search(limner, collection, "red", "--rerank", "late")
     facts = json.loads(limner("info", collection, "--json")[1])
     assert facts["rerankers"]["cross"] == str(other)
+    assert f"re-ranker   cross: {other}" in limner("info", collection)[1]
 
 
 def test_an_open_collection_goes_on_to_a_new_re_ranker(limner: Command, collection: Path, tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ def info(
     typer.echo(f"pictures    {facts['num_pictures']:,}")
     typer.echo(f"model       {facts['model']} ({facts['embed_dim']} dimensions, {facts['fingerprint'][:12]})")
     typer.echo(f"index       {_index(facts)}")
+    for kind, name in sorted(facts["rerankers"].items()):
+        typer.echo(f"re-ranker   {kind}: {name}")
     typer.echo(f"on disk     {facts['size_bytes'] / 1e6:,.1f} MB")
     typer.echo(f"columns     {', '.join(facts['columns'])}")
     for number, source in enumerate(facts["sources"]):

@@ -18,6 +18,7 @@ answers, so that as many queries have no answer as have one.
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -172,13 +173,21 @@ def read_calibration(folder: Path, fingerprint: str) -> Calibration | None:
         ModelError: if it is damaged.
     """
     path = folder / _FILE
-    if not path.is_file():
-        return None
     try:
-        calibration = from_dict(Calibration, json.loads(path.read_text(encoding="utf-8")))
+        status = path.stat()
+    except OSError:
+        return None
+    calibration = _read(path, status.st_mtime_ns, status.st_ino)
+    return calibration if calibration.fingerprint == fingerprint else None
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path, modified: int, inode: int) -> Calibration:
+    """Read the file; searches ask for it each time, and it changes seldom."""
+    try:
+        return from_dict(Calibration, json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ModelError(f"{path} is damaged ({error}); make it again with `limner calibrate`") from None
-    return calibration if calibration.fingerprint == fingerprint else None
 
 
 def write_calibration(folder: Path, calibration: Calibration) -> None:
