@@ -73,9 +73,11 @@ def read_text(path: Path) -> tuple[str, str]:
     """Return the text of a small file as `decode_text` does.
 
     Raises:
-        DataError: if it cannot be read or is too large to be a caption.
+        DataError: if it cannot be read, is no regular file, or is too large to be a caption.
     """
     try:
+        if not path.is_file():  # a pipe or a device has no end
+            raise DataError(f"its side file {path.name} is not a file")
         if path.stat().st_size > LARGEST_TEXT:
             raise DataError(f"its side file {path.name} is larger than {LARGEST_TEXT >> 20} MiB")
         return decode_text(path.read_bytes())

@@ -1,11 +1,14 @@
+import os
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from limner.data.sources.metadata import Metadata
-from limner.data.sources.texts import captions_in, clean, decode_text, is_language, split_named, tags_in
+from limner.data.sources.texts import captions_in, clean, decode_text, is_language, read_text, split_named, tags_in
+from limner.errors import DataError
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -78,3 +81,12 @@ def test_splits_have_one_name() -> None:
     assert [split_named(name) for name in ("VAL", "dev ", "training", "restval", "testing", "other", None, 3)] == [
         *("validation", "validation", "train", "train", "test", "", "", "")
     ]
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no device without an end")
+def test_what_has_no_end_is_no_text(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.txt")
+    (tmp_path / "device.txt").symlink_to("/dev/zero")
+    for name in ("pipe.txt", "device.txt", "none.txt"):
+        with pytest.raises(DataError, match=f"its side file {name} is not a file"):
+            read_text(tmp_path / name)
