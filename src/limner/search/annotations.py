@@ -121,7 +121,10 @@ def _value(value: Any) -> Value | None:
         return str(value).lower()
     if isinstance(value, str):
         return clean(value) or None
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    try:
+        return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    except OverflowError:
+        return None
 
 
 def _column(name: str) -> str:

@@ -227,5 +227,13 @@ def _of_set(folder: Path) -> Iterator[Found]:
 
 
 def _signature(files: Sequence[Path]) -> str:
-    stats = [(path.name, path.stat()) for path in files]
-    return " ".join(f"{name}:{status.st_size}:{status.st_mtime_ns}" for name, status in stats)
+    return " ".join(f"{path.name}:{_state(path)}" for path in files)
+
+
+def _state(file: Path) -> str:
+    """Return a text that changes when a side file does; a link that leads nowhere says nothing of its picture."""
+    try:
+        status = file.stat()
+    except OSError as error:
+        return str(error.errno)
+    return f"{status.st_size}:{status.st_mtime_ns}"

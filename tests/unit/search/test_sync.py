@@ -167,6 +167,23 @@ def test_captions_and_values_of_side_files_follow_their_changes(indexed, photos)
     assert embedder.seen == 3
 
 
+def test_a_side_file_that_leads_nowhere_costs_the_caption_alone(photos, tmp_path):
+    (photos / "red.txt").symlink_to(tmp_path / "captions.txt")
+    os.mkfifo(photos / "blue.txt")
+    collection, _ = collect(photos, tmp_path / "collection")
+    assert len(collection) == 3
+    (tmp_path / "captions.txt").write_text("a rose")
+    assert collection.sync().updated == 1
+    assert collection.search("red", top=1)[0].caption == "a rose"
+
+
+def test_a_number_beyond_all_numbers_is_left_out(photos, tmp_path):
+    (photos / "red.json").write_text('{"caption": "rose", "year": ' + "9" * 400 + "}")
+    collection, _ = collect(photos, tmp_path / "collection")
+    assert collection.search("red", top=1)[0].caption == "rose"
+    assert names(collection, where="width > 0") and "year" not in collection.facts()["columns"]
+
+
 def test_columns_of_a_table_of_metadata_can_be_asked_for(indexed, photos, tmp_path):
     collection, embedder = indexed
     table = tmp_path / "values.csv"
