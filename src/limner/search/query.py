@@ -1,5 +1,6 @@
 """A query: words and pictures with weights, some for and some against."""
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,10 @@ class Query:
         for term in self.terms:
             if term.picture is None and not term.words.strip():
                 raise UsageError("a query needs words or a picture, and these words are empty; write what to look for")
+            if not math.isfinite(term.weight):
+                raise UsageError(
+                    f"the weight of '{term.words or term.picture}' is no finite number; give a smaller one"
+                )
         if not any(term.weight > 0 for term in self.terms):
             raise UsageError("a query needs words or a picture that count for it; add some next to what counts against")
 
@@ -120,7 +125,8 @@ def mix(vectors: np.ndarray, weights: Sequence[float], sample: np.ndarray) -> np
     if len(vectors) == 1:
         return vectors[0] * np.sign(weights[0])
     spreads = (sample.astype(np.float32) @ vectors.T).std(axis=0)
-    factors = np.asarray(weights, dtype=np.float32)
+    factors = np.asarray(weights, dtype=np.float64)
+    factors = factors / np.abs(factors).max()
     if spreads.min() > 1e-4:
         factors = factors / spreads
     factors = factors / np.abs(factors).max()

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limner.errors import UsageError
-from limner.search.query import mix, parse_query, parse_term
+from limner.search.query import Query, Term, mix, parse_query, parse_term
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,14 @@ def test_a_weight_of_zero_is_refused():
         parse_query("0:fox")
 
 
+@pytest.mark.parametrize("weight", [float("inf"), float("nan"), float("-inf")])
+def test_a_weight_that_is_no_number_is_refused(weight):
+    with pytest.raises(UsageError, match="weight of 'fox' is no finite number"):
+        Query(terms=(Term(words="red"), Term(words="fox", weight=weight)))
+    with pytest.raises(UsageError, match="no finite number"):
+        parse_query("9" * 400 + ":fox")
+
+
 def test_a_query_reads_like_what_was_asked():
     query = parse_query("2:red fox", pictures=["a.png"], plus=["snow"], minus=["0.5:@b.png"])
     assert str(query) == "2:red fox + @a.png + snow - 0.5:@b.png"
@@ -75,3 +83,9 @@ def test_a_mixture_ranks_by_the_sum_of_standard_scores():
 def test_one_term_is_itself():
     vector = np.array([[0.6, 0.8]], dtype=np.float32)
     assert np.array_equal(mix(vector, [3.0], vector), vector[0])
+
+
+def test_one_weight_may_dwarf_the_other():
+    vectors = np.eye(2, dtype=np.float32)
+    assert np.allclose(mix(vectors, [1.0, 1e300], vectors), vectors[1])
+    assert np.allclose(mix(vectors, [1e-300, 1e300], vectors), vectors[1])
