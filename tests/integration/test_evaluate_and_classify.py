@@ -1,4 +1,5 @@
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -118,6 +119,13 @@ def test_classify_prints_one_object(limner, model, pictures):
         assert entry["label"] == max(entry["probabilities"], key=entry["probabilities"].get)
     assert [entry["path"] for entry in found["skipped"]] == [str(paths[1]), str(paths[3])]
     assert "broken.png: is not a picture" in err
+
+
+def test_classify_says_of_a_folder_what_is_wrong_with_a_name(limner, model, pictures):
+    (pictures / "broken.png").rename(os.fsdecode(bytes(pictures) + b"/\xff.png"))
+    status, out, err = limner("classify", pictures, "--labels", "red,blue", "--model", model, "--json")
+    assert (status, len(json.loads(out)["pictures"])) == (0, 2)
+    assert "not in UTF-8; rename it" in err
 
 
 def test_classify_reads_folders_label_files_and_prompts_and_draws_a_sheet(limner, model, pictures, tmp_path):

@@ -1,6 +1,6 @@
 """Give pictures labels without training on them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,22 +122,28 @@ def draw_sheet(found: Classification, out: Path) -> None:
     save_sheet(pictures, titles, out)
 
 
-def _files(places: Sequence[Path]) -> list[Path]:
-    paths: list[Path] = []
+def _files(places: Sequence[Path]) -> dict[Path, str]:
+    """Return the files named and those in folders, each once, with the fault that is known of it without reading."""
+    paths: dict[Path, str] = {}
     for place in places:
         if is_picture_set(place):
             raise UsageError(
                 f"{place} is a picture set; classify takes files and folders, `limner evaluate` judges sets"
             )
-        paths += [Path(entry.path) for entry in find_pictures(find_sources([place]))] if place.is_dir() else [place]
-    return list(dict.fromkeys(paths))
+        if place.is_dir():
+            paths |= {Path(entry.path): entry.fault for entry in find_pictures(find_sources([place]))}
+        else:
+            paths[place] = ""
+    return paths
 
 
 def _read(
-    paths: Sequence[Path], skipped: dict[Path, str], report: Report | None, *, at_least: int
+    paths: Mapping[Path, str], skipped: dict[Path, str], report: Report | None, *, at_least: int
 ) -> Iterator[Image.Image]:
-    for place, path in enumerate(paths, 1):
+    for place, (path, fault) in enumerate(paths.items(), 1):
         try:
+            if fault:
+                raise PictureError(fault)
             yield decode_picture(read_bytes(path), at_least=at_least)
         except PictureError as error:
             skipped[path] = str(error)
