@@ -114,12 +114,30 @@ def test_a_file_of_queries_is_answered_line_by_line(limner, collection, photos, 
         ('{"words": "red"}', "unknown key 'words'"),
         ('{"text": 3}', "'text' takes"),
         ('{"minus": ["red"]}', "count for it"),
+        ('red\n{"text": "red", "plus": ["blue", null]}', "line 2: 'plus' takes"),
+        ('red\n{"text": "red", "top": 0}', "line 2: 'top' must be at least 1"),
+        ('{"a":' * 50_000, "JSON"),
+        ('{"top": 1' + "0" * 5_000 + "}", "JSON"),
     ],
 )
 def test_a_file_with_a_bad_query_is_refused_as_a_whole(limner, collection, tmp_path, lines, reason):
     (tmp_path / "queries.txt").write_text(lines)
     status, out, err = limner("search", collection, "--queries", tmp_path / "queries.txt")
     assert (status, out) == (2, "")
+    assert reason in one_error(err)
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "reason"),
+    [
+        ('{"picture": "nowhere.png"}', 1, "line 2: nowhere.png does not exist"),
+        ('{"text": "red", "where": "colour = 1"}', 2, "line 2: --where: there is no column colour"),
+    ],
+)
+def test_a_query_of_a_file_that_cannot_be_answered_is_named(limner, collection, tmp_path, line, status, reason):
+    (tmp_path / "queries.txt").write_text(f"red\n{line}\n")
+    found, out, err = limner("search", collection, "--queries", tmp_path / "queries.txt")
+    assert (found, len(out.splitlines())) == (status, 1)
     assert reason in one_error(err)
 
 

@@ -6,10 +6,12 @@ from contextlib import contextmanager
 
 from limner.errors import UsageError
 
-__all__ = ["checked_condition", "named_columns"]
+__all__ = ["checked_condition", "is_about_condition", "named_columns"]
 
 _QUOTED = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|`[^`]*`")
 _SEVERAL_STATEMENTS = re.compile(r";|--|/\*")
+# The first before any row is read, the second for what only a row shows, such as a division by zero.
+_COMPLAINTS = ("Invalid user input", "Error applying filter expression")
 _UNKNOWN_COLUMN = re.compile(r"No field named (.+?)\. ")
 
 
@@ -34,18 +36,24 @@ def checked_condition(where: str) -> str:
     return f"({where})"
 
 
+def is_about_condition(error: Exception) -> bool:
+    """Whether the engine complains of a condition and not of the table."""
+    return any(sign in str(error) for sign in _COMPLAINTS)
+
+
 @contextmanager
 def named_columns(known: Iterable[str]) -> Iterator[None]:
     """Turn the engine's complaints about a condition into a `UsageError` that names the known columns."""
     try:
         yield
-    except (OSError, ValueError) as error:
-        text = str(error)
-        if "Invalid user input" not in text:
+    except (OSError, RuntimeError, ValueError) as error:
+        if not is_about_condition(error):
             raise
+        text = str(error)
         columns = ", ".join(sorted(known))
         unknown = _UNKNOWN_COLUMN.search(text)
         if unknown:
             raise UsageError(f"--where: there is no column {unknown[1]}; known columns: {columns}") from None
-        reason = text.removeprefix("Invalid user input: ").split(", /")[0].splitlines()[0]
+        reason = re.sub(r"^.*(Invalid user input|filter expression to batch): ", "", text.splitlines()[0])
+        reason = reason.split(", /")[0]
         raise UsageError(f"--where cannot be understood ({reason}); known columns: {columns}") from None

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from limner.errors import CollectionError, UsageError
+from limner.search.filters import is_about_condition
 
 __all__ = ["Table", "as_matrix", "quote"]
 
@@ -154,7 +155,7 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except (OSError, RuntimeError, ValueError) as error:
         text = str(error)
-        if isinstance(error, UsageError | CollectionError) or "Invalid user input" in text:
+        if isinstance(error, UsageError | CollectionError) or is_about_condition(error):
             raise
         if any(sign in text for sign in _FULL_DISK):
             raise CollectionError(

@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 
 from limner.data.sheet import check_sheet, save_sheet
-from limner.errors import PictureError, UsageError
+from limner.errors import LimnerError, PictureError, UsageError
 from limner.search.collection import Collection
 from limner.search.embedder import load_embedder
 from limner.search.query import Query, parse_query
@@ -73,12 +73,18 @@ def answer_file(collection: Collection, queries: Path, manner: Manner) -> Iterat
 
     Raises:
         UsageError: naming the line, before anything is answered, if one is no query.
+        LimnerError: naming the line, at its turn, if its picture or its condition turns out to be of no use.
     """
-    parsed = [_parse_line(line, f"{queries}, line {number}", manner) for number, line in _lines(queries)]
+    places = {f"{queries}, line {number}": line for number, line in _lines(queries)}
+    parsed = {place: _parse_line(line, place, manner) for place, line in places.items()}
     if len(parsed) > 1 and len(collection):
         collection.load()
-    for query, its_manner in parsed:
-        yield as_json(query, answer(collection, query, its_manner))
+    for place, (query, its_manner) in parsed.items():
+        try:
+            hits = answer(collection, query, its_manner)
+        except LimnerError as error:
+            raise type(error)(f"{place}: {error}") from None
+        yield as_json(query, hits)
 
 
 def as_json(query: Query, hits: Sequence[Hit]) -> dict[str, Any]:
@@ -122,14 +128,18 @@ def _parse_line(line: str, place: str, manner: Manner) -> tuple[Query, Manner]:
                 raise UsageError(f"unknown key '{key}'; known keys: {', '.join(_KEYS)}")
             if not isinstance(value, _KEYS[key]) or isinstance(value, bool):
                 raise UsageError(f"'{key}' takes a {_KEYS[key].__name__}, got {value!r}")
+            if isinstance(value, list) and not all(isinstance(each, str) for each in value):
+                raise UsageError(f"'{key}' takes a list of words or @FILE, got {value!r}")
+        if values.get("top", 1) < 1:
+            raise UsageError(f"'top' must be at least 1, got {values['top']}")
         query = parse_query(
             values.get("text"),
             pictures=[values["picture"]] if values.get("picture") else [],
-            plus=[str(each) for each in values.get("plus", [])],
-            minus=[str(each) for each in values.get("minus", [])],
+            plus=values.get("plus", []),
+            minus=values.get("minus", []),
         )
         return query, replace(manner, top=values.get("top", manner.top), where=values.get("where", manner.where))
-    except json.JSONDecodeError as error:
-        raise UsageError(f"{place} is not JSON ({error}); write words, or an object with a text") from None
     except UsageError as error:
         raise UsageError(f"{place}: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{place} is not JSON ({error}); write words, or an object with a text") from None
