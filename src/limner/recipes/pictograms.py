@@ -23,7 +23,7 @@ from limner.training.optimizer import OptimizerConfig
 
 __all__ = ["pictograms"]
 
-_ALIGNED, _SEEN, _READ = 200, 2000, 2700
+_ALIGNED, _SEEN, _READ = 200, 2000, 2750
 """The steps up to which projections learn before the frozen trunk, pictures learn, and the text tower learns."""
 
 # Edges and colours of photographs serve drawings too, and the first grids are the largest: half of a step's time.
