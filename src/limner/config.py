@@ -4,15 +4,41 @@ import dataclasses
 import json
 import types
 from collections.abc import Mapping
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from limner.errors import UsageError
 
-__all__ = ["from_dict", "override", "to_dict"]
+__all__ = [
+    "Count",
+    "Depth",
+    "Finite",
+    "ImageSize",
+    "NotNegative",
+    "Positive",
+    "Seed",
+    "Share",
+    "Whole",
+    "from_dict",
+    "override",
+    "to_dict",
+]
 
 Config = TypeVar("Config")
+
+# What a field may hold; `from_dict` refuses anything else.
+Count = Annotated[int, Field(ge=1)]
+Whole = Annotated[int, Field(ge=0)]
+Depth = Annotated[int, Field(ge=1, le=512)]
+Seed = Annotated[int, Field(ge=0, lt=1 << 32)]
+ImageSize = Annotated[int, Field(ge=1, le=1024)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+_LONGEST_SHOWN = 100
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -35,7 +61,7 @@ def from_dict(kind: type[Config], values: Mapping[str, Any]) -> Config:
         place = ".".join(str(part) for part in first["loc"] if not str(part)[:1].isupper())
         if first["type"] == "value_error":  # the config's own check says it all
             raise UsageError(f"{place}: {first['ctx']['error']}".removeprefix(": ")) from None
-        raise UsageError(f"{place}: {first['msg']}, got {first.get('input')!r}") from None
+        raise UsageError(f"{place}: {first['msg']}, got {_shown(first.get('input'))}") from None
 
 
 def override(config: Config, changes: Mapping[str, str]) -> Config:
@@ -62,7 +88,7 @@ def override(config: Config, changes: Mapping[str, str]) -> Config:
             continue
         try:
             place[leaf] = json.loads(text)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             place[leaf] = text
     return from_dict(type(config), values)
 
@@ -72,6 +98,11 @@ def _of_right_kind(errors: list[Any]) -> list[Any]:
     others = [error["loc"][:-1] for error in errors if error["loc"][-1:] == ("kind",)]
     kept = [error for error in errors if not any(error["loc"][: len(other)] == other for other in others)]
     return kept or errors
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
 def _choose_kind(root: Any, values: dict[str, Any], parents: list[str], kind: str) -> None:

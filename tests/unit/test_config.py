@@ -67,6 +67,42 @@ def test_a_size_that_does_not_fit_is_an_error() -> None:
         override(RECIPES["clip-vit"](), {"model.vision.patch_size": "7"})
 
 
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("loop.num_steps", "0"),
+        ("loop.save_every", "0"),
+        ("loop.accumulation_steps", "-1"),
+        ("loop.averaging_decay", "NaN"),
+        ("loop.seed", "99999999999999999999"),
+        ("loop.optimizer.learning_rate", "NaN"),
+        ("loop.optimizer.learning_rate", "1e400"),
+        ("loop.optimizer.betas", "[1, 0.9]"),
+        ("loop.optimizer.rates", '{"vision": -1}'),
+        ("loader.batch_size", "0"),
+        ("loader.seed", "-1"),
+        ("loader.captions.languages", '{"en": -1}'),
+        ("loader.augmentation.zoom", "[0, 1]"),
+        ("loader.augmentation.flip_rate", "1.5"),
+        ("tokenizer.vocab_size", "-1"),
+        ("model.embed_dim", "-1"),
+        ("model.temperature", "0"),
+        ("model.max_scale", "-1"),
+        ("model.vision.image_size", "0"),
+        ("model.vision.std", "[0, 0, 0]"),
+        ("model.text.length", "1"),
+        ("model.text.transformer.num_heads", "0"),
+        ("model.text.transformer.dropout_rate", "2"),
+        ("objective.chunk_size", "-1"),
+        ("loop.num_steps", "[" * 100_000),
+    ],
+)
+def test_a_number_outside_its_range_is_an_error_that_names_the_field(path: str, value: str) -> None:
+    with pytest.raises(UsageError, match=path.replace(".", r"\.")) as caught:
+        override(RECIPES["clip"](), {path: value})
+    assert len(str(caught.value)) < 300
+
+
 def test_another_kind_brings_its_fields_and_keeps_those_that_both_have() -> None:
     assert override(Drawing(), {"shape.side": "5", "shape.kind": "square"}).shape == Square(side=5)
     assert override(Drawing(shape=Round(radius=3)), {"shape.kind": "round"}).shape == Round(radius=3)

@@ -11,6 +11,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 from torch.nn import functional
 
+from limner.config import NotNegative, Positive, Share
 from limner.types import Images
 
 __all__ = ["AugmentationConfig", "augment"]
@@ -26,21 +27,21 @@ class AugmentationConfig:
     frames), `contrast` and `saturation` the largest relative change, `hue_degrees` the largest turn of the hues.
     """
 
-    zoom: tuple[float, float] = (0.75, 1.15)
-    stretch: float = 0.1
-    rotation_degrees: float = 12.0
-    shift: float = 0.08
-    flip_rate: float = 0.3
-    brightness: float = 0.15
-    contrast: float = 0.3
-    saturation: float = 0.4
-    hue_degrees: float = 12.0
-    grey_rate: float = 0.1
-    ground_rate: float = 0.2
-    invert_rate: float = 0.0
-    outline_rate: float = 0.0
-    ink_rate: float = 0.0
-    erase_rate: float = 0.1
+    zoom: tuple[Positive, Positive] = (0.75, 1.15)
+    stretch: NotNegative = 0.1
+    rotation_degrees: NotNegative = 12.0
+    shift: NotNegative = 0.08
+    flip_rate: Share = 0.3
+    brightness: NotNegative = 0.15
+    contrast: NotNegative = 0.3
+    saturation: NotNegative = 0.4
+    hue_degrees: NotNegative = 12.0
+    grey_rate: Share = 0.1
+    ground_rate: Share = 0.2
+    invert_rate: Share = 0.0
+    outline_rate: Share = 0.0
+    ink_rate: Share = 0.0
+    erase_rate: Share = 0.1
 
 
 def augment(images: Images, seeds: Sequence[tuple[int, ...]], config: AugmentationConfig) -> Images:

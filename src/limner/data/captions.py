@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from limner.config import Count, NotNegative, Share
 from limner.data.picture_set import PictureSet
 
 __all__ = ["CaptionChoice", "Captions", "DrawnText"]
@@ -19,10 +20,10 @@ class CaptionChoice:
     one of `templates`.
     """
 
-    languages: dict[str, float] = field(default_factory=lambda: {"*": 1.0})
-    tag_rate: float = 0.0
-    most_tags: int = 3
-    template_rate: float = 0.0
+    languages: dict[str, NotNegative] = field(default_factory=lambda: {"*": 1.0})
+    tag_rate: Share = 0.0
+    most_tags: Count = 3
+    template_rate: Share = 0.0
     templates: tuple[str, ...] = ("a picture of {}", "a drawing of {}", "{}, clip art", "an icon of {}")
 
 

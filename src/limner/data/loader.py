@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
+from limner.config import Count, Seed, Whole
 from limner.data.augmentation import AugmentationConfig, augment
 from limner.data.captions import CaptionChoice, Captions, DrawnText
 from limner.data.decoding import decode_picture, square
@@ -30,12 +31,12 @@ Batch = TypeVar("Batch")
 class LoaderConfig:
     """Batch and lessons over all processes, seed, threads that read ahead, and decoded pictures kept in memory."""
 
-    batch_size: int = 256
-    seed: int = 0
-    num_lessons: int = 512
-    num_threads: int = 2
-    num_ahead: int = 4
-    cache_bytes: int = 2 << 30
+    batch_size: Count = 256
+    seed: Seed = 0
+    num_lessons: Whole = 512
+    num_threads: Whole = 2
+    num_ahead: Whole = 4
+    cache_bytes: Whole = 2 << 30
     captions: CaptionChoice = field(default_factory=CaptionChoice)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
 

@@ -10,6 +10,7 @@ from tokenizers import Tokenizer as Encoder
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor
 
+from limner.config import Count, Share, Whole
 from limner.data.bpe_dropout import DroppingEncoder
 from limner.errors import ModelError
 from limner.types import END_TOKEN, PADDING_TOKEN, START_TOKEN
@@ -24,9 +25,9 @@ _LARGEST_FILE = 64 << 20
 class TokenizerConfig:
     """How many kinds of token there are, and how often BPE-dropout skips a merge in training (1910.13267)."""
 
-    vocab_size: int = 8192
-    min_frequency: int = 2
-    dropout_rate: float = 0.0
+    vocab_size: Count = 8192
+    min_frequency: Whole = 2
+    dropout_rate: Share = 0.0
 
 
 class Tokenizer:

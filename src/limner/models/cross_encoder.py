@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from limner.config import Count, Finite, Positive
 from limner.models.relevance import RelevanceModel
 from limner.nn.parts import Parts, every_pair
 from limner.nn.text import TextConfig, TextTransformer
@@ -38,10 +39,10 @@ class CrossEncoderConfig:
     vision: VisionConfig = field(default_factory=VisionTransformerConfig)
     text: TextConfig = field(default_factory=TextConfig)
     joint: TransformerConfig = field(default_factory=lambda: TransformerConfig(dim=192, depth=2, num_heads=3))
-    embed_dim: int = 256
-    temperature: float = 0.07
-    max_scale: float = 100.0
-    bias: float = 0.0
+    embed_dim: Count = 256
+    temperature: Positive = 0.07
+    max_scale: Positive = 100.0
+    bias: Finite = 0.0
 
 
 class CrossEncoder(RelevanceModel):

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from limner.config import Whole
 from limner.models.relevance import RelevanceModel
 from limner.nn.parts import Parts, every_pair, whole
 from limner.nn.text import TextConfig, TextTransformer
@@ -34,8 +35,8 @@ class LanguageRelevanceConfig:
     kind: Literal["language"] = "language"
     vision: VisionConfig = field(default_factory=VisionTransformerConfig)
     text: TextConfig = field(default_factory=TextConfig)
-    true_token: int = 3
-    false_token: int = 4
+    true_token: Whole = 3
+    false_token: Whole = 4
 
 
 class LanguageRelevance(RelevanceModel):

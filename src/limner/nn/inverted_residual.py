@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from limner.config import Count, Depth, Finite, ImageSize, Positive, Whole
 from limner.types import Features, Images
 
 __all__ = [
@@ -31,11 +32,11 @@ _NORM_EPSILON = 1e-3
 class InvertedResidualStage:
     """`num_blocks` equal blocks, the first of which changes the width to `dim` and has the stride."""
 
-    dim: int
-    num_blocks: int
-    expansion: int = 6
-    stride: int = 2
-    kernel_size: int = 3
+    dim: Count
+    num_blocks: Depth
+    expansion: Count = 6
+    stride: Count = 2
+    kernel_size: Count = 3
 
 
 LITE0_STAGES = (
@@ -67,14 +68,14 @@ class InvertedResidualConfig:
     """
 
     kind: Literal["inverted_residual"] = "inverted_residual"
-    image_size: int = 128
-    stem_dim: int = 32
-    stem_stride: int = 2
+    image_size: ImageSize = 128
+    stem_dim: Count = 32
+    stem_stride: Count = 2
     stages: tuple[InvertedResidualStage, ...] = LITE0_STAGES
-    head_dim: int = 1280
+    head_dim: Whole = 1280
     drop_path_rate: float = 0.0
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    mean: tuple[Finite, Finite, Finite] = (0.485, 0.456, 0.406)
+    std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
 
     def __post_init__(self) -> None:
         """Check that there is a stage and that the rate is one."""

@@ -1,11 +1,13 @@
 """The text trunk: byte-pair tokens through a transformer, one feature vector a text."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import nn
 
+from limner.config import Count
 from limner.nn.parts import Parts
 from limner.nn.transformer import Transformer, TransformerConfig
 from limner.types import PADDING_TOKEN, Features, Tokens
@@ -17,9 +19,9 @@ __all__ = ["TextConfig", "TextTransformer"]
 class TextConfig:
     """Sizes of a text trunk; the token table is `token_dim` wide and widened by a linear map (ALBERT, 1909.11942)."""
 
-    vocab_size: int = 8192
-    length: int = 32
-    token_dim: int = 128
+    vocab_size: Count = 8192
+    length: Annotated[int, Field(ge=2)] = 32
+    token_dim: Count = 128
     transformer: TransformerConfig = field(
         default_factory=lambda: TransformerConfig(dim=192, depth=4, num_heads=3, mlp_ratio=4.0)
     )

@@ -8,6 +8,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from limner.config import Count, Positive, Share
+
 __all__ = ["AttentionMask", "SelfAttention", "Transformer", "TransformerBlock", "TransformerConfig"]
 
 AttentionMask: TypeAlias = Bool[Tensor, "batch length"] | Bool[Tensor, "batch length length"]
@@ -19,11 +21,11 @@ _MAX_DEPTH = 512
 class TransformerConfig:
     """Sizes of a stack of transformer blocks."""
 
-    dim: int = 256
+    dim: Count = 256
     depth: int = 6
-    num_heads: int = 4
-    mlp_ratio: float = 4.0
-    dropout_rate: float = 0.0
+    num_heads: Count = 4
+    mlp_ratio: Positive = 4.0
+    dropout_rate: Share = 0.0
 
     def __post_init__(self) -> None:
         """Check that the sizes fit each other."""

@@ -9,6 +9,7 @@ from einops.layers.torch import Rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from limner.config import Finite, ImageSize, Positive
 from limner.nn.transformer import Transformer, TransformerConfig
 from limner.types import Features, Images
 
@@ -20,13 +21,13 @@ class VisionTransformerConfig:
     """Sizes of a vision transformer; `patch_dropout_rate` is the share of patches left out of a training step."""
 
     kind: Literal["vit"] = "vit"
-    image_size: int = 64
-    patch_size: int = 8
+    image_size: ImageSize = 64
+    patch_size: ImageSize = 8
     transformer: TransformerConfig = field(default_factory=TransformerConfig)
     patch_dropout_rate: float = 0.0
     pooling: Literal["mean", "class"] = "mean"
-    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
-    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    mean: tuple[Finite, Finite, Finite] = (0.5, 0.5, 0.5)
+    std: tuple[Positive, Positive, Positive] = (0.5, 0.5, 0.5)
 
     def __post_init__(self) -> None:
         """Check that the patches tile the picture."""

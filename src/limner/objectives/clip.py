@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from limner.config import Whole
 from limner.losses.contrastive import sigmoid_pairs, symmetric_info_nce
 from limner.losses.selection import same_concept_or_text
 from limner.losses.similarity import dot_product
@@ -29,7 +30,7 @@ class CLIPObjectiveConfig:
 
     kind: Literal["contrast"] = "contrast"
     loss: Literal["softmax", "sigmoid"] = "softmax"
-    chunk_size: int = 0
+    chunk_size: Whole = 0
 
 
 class CLIPObjective(Objective):

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from limner.config import NotNegative
 from limner.losses.selection import guarded_negatives, same_label
 from limner.models.language_relevance import LanguageRelevance
 from limner.models.relevance import RelevanceModel
@@ -36,8 +37,8 @@ class RankingObjectiveConfig:
     kind: Literal["ranking"] = "ranking"
     loss: LossName = "info_nce"
     num_candidates: int = 0
-    guard_margin: float | None = None
-    language_weight: float = 0.0
+    guard_margin: NotNegative | None = None
+    language_weight: NotNegative = 0.0
 
     def __post_init__(self) -> None:
         """Check that the loss can be computed on such lists."""

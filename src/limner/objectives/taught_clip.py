@@ -11,6 +11,7 @@ from typing import Literal
 from torch import nn
 from torch.nn import functional
 
+from limner.config import Count, NotNegative, Whole
 from limner.losses.distillation import cosine_distance
 from limner.models.clip import CLIP
 from limner.objectives.base import Objective, StepOutput
@@ -29,10 +30,10 @@ class TaughtCLIPObjectiveConfig:
 
     kind: Literal["taught"] = "taught"
     student: CLIPObjectiveConfig = field(default_factory=CLIPObjectiveConfig)
-    teacher_dim: int = 384
-    contrast_weight: float = 1.0
-    lesson_weight: float = 1.0
-    student_from: int = 0
+    teacher_dim: Count = 384
+    contrast_weight: NotNegative = 1.0
+    lesson_weight: NotNegative = 1.0
+    student_from: Whole = 0
 
 
 class TaughtCLIPObjective(Objective):

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from limner.config import Count, NotNegative, Seed, Share, Whole
 from limner.errors import TrainingError
 from limner.objectives.base import Objective
 from limner.training.averaging import WeightAverage
@@ -25,16 +26,16 @@ __all__ = ["LoopConfig", "Monitor", "train"]
 class LoopConfig:
     """How long, how fast, how often; `accumulation_steps` batches make a step, `averaging_decay` 0 keeps no average."""
 
-    num_steps: int = 2000
-    warmup_steps: int = 100
-    final_rate: float = 0.0
-    clip_norm: float = 1.0
-    accumulation_steps: int = 1
-    averaging_decay: float = 0.99
+    num_steps: Count = 2000
+    warmup_steps: Whole = 100
+    final_rate: NotNegative = 0.0
+    clip_norm: NotNegative = 1.0
+    accumulation_steps: Count = 1
+    averaging_decay: Share = 0.99
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    save_every: int = 200
-    validate_every: int = 200
-    seed: int = 0
+    save_every: Count = 200
+    validate_every: Count = 200
+    seed: Seed = 0
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
 
 

@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import torch
+from pydantic import Field
 from torch import nn
 
+from limner.config import NotNegative
 from limner.errors import UsageError
 
 __all__ = ["OptimizerConfig", "build_optimizer"]
 
 Value = TypeVar("Value")
+_Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,11 +27,11 @@ class OptimizerConfig:
     has a warm-up and a cosine of its own there, and is locked before and after.
     """
 
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.1
-    betas: tuple[float, float] = (0.9, 0.98)
-    epsilon: float = 1e-6
-    rates: dict[str, float] = field(default_factory=dict)
+    learning_rate: NotNegative = 1e-3
+    weight_decay: NotNegative = 0.1
+    betas: tuple[_Decay, _Decay] = (0.9, 0.98)
+    epsilon: NotNegative = 1e-6
+    rates: dict[str, NotNegative] = field(default_factory=dict)
     spans: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
