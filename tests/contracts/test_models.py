@@ -287,6 +287,29 @@ def unknown_key(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(values))
 
 
+def bottomless(folder: Path) -> None:
+    (folder / "config.json").write_text("[" * 100_000)
+
+
+def no_spread(folder: Path) -> None:
+    values = json.loads((folder / "config.json").read_text())
+    values["config"]["vision"]["std"] = [0, 0, 0]
+    (folder / "config.json").write_text(json.dumps(values))
+
+
+def too_wide(folder: Path) -> None:
+    save_model(folder, CLIP(CLIPConfig(vision=SMALL_CONVOLUTION, text=SMALL_TEXT)))
+    values = json.loads((folder / "config.json").read_text())
+    values["config"]["vision"]["image_size"] = 1 << 20
+    (folder / "config.json").write_text(json.dumps(values))
+
+
+def not_a_number(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    weights["text.positions"][1, 1] = float("nan")
+    save_file(weights, folder / "model.safetensors")
+
+
 def truncated(folder: Path) -> None:
     data = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").write_bytes(data[: len(data) // 2])
@@ -309,7 +332,7 @@ def weights_gone(folder: Path) -> None:
 @pytest.mark.parametrize(
     "harm",
     [damage_config, unknown_kind, other_sizes, enormous, endless, unknown_key, truncated, pickled, one_tensor_less]
-    + [weights_gone],
+    + [weights_gone, bottomless, no_spread, too_wide, not_a_number],
 )
 def test_a_harmed_folder_is_refused_in_one_sentence(harm: Callable[[Path], None], tmp_path: Path) -> None:
     save_model(tmp_path, CLIP(CLIPConfig(vision=SMALL_VIT, text=SMALL_TEXT, embed_dim=24)))

@@ -86,6 +86,8 @@ def load_model(model: str | Path) -> nn.Module:
         weights = load_file(folder / "model.safetensors")
     except (SafetensorError, OSError, RuntimeError) as error:
         raise ModelError(f"{folder}/model.safetensors cannot be read ({error}); restore it from a copy") from None
+    if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
+        raise ModelError(f"{folder}/model.safetensors holds weights that are no finite numbers; restore it from a copy")
     built: nn.Module = module(config)
     built.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in weights.items()})
     return built.eval()
@@ -104,7 +106,7 @@ def write_file(path: Path, text: str) -> None:
 def _read_config(folder: Path) -> tuple[Any, Any]:
     try:
         values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{folder}/config.json cannot be read ({error}); restore it from a copy") from None
     kind = values.get("kind") if isinstance(values, dict) else None
     if kind not in MODELS:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from limner.config import from_dict, to_dict
-from limner.errors import CollectionError, UsageError
+from limner.errors import CollectionError
 from limner.models.checkpoints import write_file
 
 __all__ = [
@@ -82,7 +82,9 @@ def read_manifest(path: Path) -> Manifest:
         if isinstance(values, dict) and values.get("format", _FORMAT) > _FORMAT:
             raise CollectionError(f"{path} was made by a later version of Limner; install that one")
         return from_dict(Manifest, values)
-    except (OSError, TypeError, AttributeError, json.JSONDecodeError, UsageError) as error:
+    except CollectionError:
+        raise
+    except (OSError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise CollectionError(
             f"{path / _FILE} is damaged ({error}); delete the folder {path} and index the pictures again"
         ) from None

@@ -132,9 +132,13 @@ def test_nothing_is_written_over(tmp_path, collection):
     assert len(Collection.create(tmp_path / "new", CountingEmbedder())) == 0
 
 
-@pytest.mark.parametrize("damage", ["{", "[]", '{"model": 1}', '{"format": 99}', '{"unknown": 1}'])
+@pytest.mark.parametrize(
+    "damage",
+    [b"{", b"[]", b'{"model": 1}', b'{"format": 99}', b'{"unknown": 1}', b"\xff\xfe", b"[" * 100_000],
+    ids=lambda damage: damage[:12],
+)
 def test_a_damaged_description_is_told(collection, damage):
-    (collection.path / "collection.json").write_text(damage)
+    (collection.path / "collection.json").write_bytes(damage)
     with pytest.raises(CollectionError, match=r"damaged|later version"):
         Collection.open(collection.path)
 
