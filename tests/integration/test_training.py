@@ -121,6 +121,7 @@ def test_wrong_usage_is_one_sentence_and_leaves_nothing(
         "is not a model": ([*words("clip", shapes, run), "--from", str(tmp_path)], 1),
         "has a caption": (words("clip", without_captions(tmp_path), run), 1),
         "no picture to train on": ([*words("clip", without_captions(tmp_path), run), "--from", str(finished)], 1),
+        "begins no parameter": ([*words("clip", shapes, run), "--set", 'loop.optimizer.rates={"eyes": 0}'], 2),
         "not a run": (["train", "--resume", str(tmp_path)], 1),
         "give a recipe": (["train"], 2),
         "--data": (["train", "clip", "--out", str(run)], 2),

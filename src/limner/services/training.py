@@ -1,7 +1,9 @@
 """Training runs: start one, go on with one, and say whether the model got better."""
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -15,7 +17,7 @@ from limner.data.picture_set import PictureSet
 from limner.data.progress import Report, Say
 from limner.data.splitting import hold_out
 from limner.data.tokenizer import Tokenizer
-from limner.errors import DataError, TrainingError, UsageError
+from limner.errors import DataError, LimnerError, TrainingError, UsageError
 from limner.models.checkpoints import resolve, save_model, write_file
 from limner.models.clip import CLIP
 from limner.models.relevance import RelevanceModel
@@ -103,7 +105,12 @@ def start_run(
         "run": to_dict(run),
     }
     write_file(out / _RUN_FILE, json.dumps(values, indent=2) + "\n")
-    return resume_run(out, report=report, say=say)
+    try:
+        return resume_run(out, report=report, say=say)
+    except LimnerError:
+        if latest_state(out / "checkpoints") is None:  # nothing is lost, and the folder is free for another try
+            shutil.rmtree(out, ignore_errors=True)
+        raise
 
 
 def resume_run(out: Path, *, report: Report, say: Say) -> TrainingReport:
@@ -115,7 +122,7 @@ def resume_run(out: Path, *, report: Report, say: Say) -> TrainingReport:
     try:
         values = json.loads((out / _RUN_FILE).read_text(encoding="utf-8"))
         run = from_dict(Run, values["run"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise TrainingError(f"{out} is not a run that can be resumed ({error}); start one with --out") from None
     sets, rows, held_out_rows = _open([Path(path) for path in values["data"]])
     start = load_reranker(values["initial"]) if values["initial"] else None
@@ -136,15 +143,14 @@ def resume_run(out: Path, *, report: Report, say: Say) -> TrainingReport:
         say(f"before: {_sentence(before)}")
     say(f"training on {len(course.loader):,} pictures, validating on {len(material.held_out):,}")
     state = latest_state(out / "checkpoints")
-    log = RunLog(out, step=int(state.name.removeprefix("step-")) if state else 0)
-    final = run_loop(
-        course.objective,
-        course.batches,
-        run.loop,
-        folder=out / "checkpoints",
-        monitor=_monitor(material, course, log, report=report),
-    )
-    log.close()
+    with closing(RunLog(out, step=int(state.name.removeprefix("step-")) if state else 0)) as log:
+        final = run_loop(
+            course.objective,
+            course.batches,
+            run.loop,
+            folder=out / "checkpoints",
+            monitor=_monitor(material, course, log, report=report),
+        )
     _save(out / "last", final, material.tokenizer)
     best = load_reranker(out)
     outcome = TrainingReport(
