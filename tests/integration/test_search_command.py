@@ -82,6 +82,20 @@ def test_people_see_a_table_with_short_paths(limner, collection, photos, monkeyp
     assert (status, out, err) == (0, "", "no picture fulfils the condition\n")
 
 
+def test_names_are_shown_without_control_characters(limner, photos, model, tmp_path):
+    (photos / "red.png").rename(photos / "re\x1bd.png")
+    limner("index", photos, "--to", tmp_path / "other", "--model", model)
+    for words in (
+        ("search", tmp_path / "other", "red"),
+        ("classify", photos, "--labels", "red,blue", "--model", model),
+    ):
+        status, out, _ = limner(*words)
+        assert status == 0 and "\x1b" not in out
+    assert str(photos / "re\x1bd.png") in {
+        hit["path"] for hit in json.loads(limner("search", tmp_path / "other", "red", "--json")[1])["hits"]
+    }
+
+
 def test_a_sheet_shows_the_hits_even_when_one_is_gone(limner, collection, photos, tmp_path):
     (photos / "green.png").unlink()
     status, _, _ = limner("search", collection, "red", "--sheet", tmp_path / "sheet.png")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from limner.cli.console import note, print_json
+from limner.cli.console import note, one_line, print_json
 from limner.cli.options import AsJson
 
 if TYPE_CHECKING:
@@ -65,5 +65,5 @@ def _print_table(found: "Classification") -> None:
     for entry in found.pictures:
         ranked = sorted(entry.probabilities.items(), key=lambda item: -item[1])
         rest = ", ".join(f"{label} {probability:.0%}" for label, probability in ranked[1:4])
-        table.add_row(escape(str(entry.path)), escape(entry.label), f"{ranked[0][1]:.1%}", escape(rest))
+        table.add_row(escape(one_line(str(entry.path))), escape(entry.label), f"{ranked[0][1]:.1%}", escape(rest))
     Console().print(table)

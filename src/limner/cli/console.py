@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -10,18 +11,26 @@ from typing import Any
 
 from limner.errors import LimnerError, UsageError
 
-__all__ = ["note", "parse_settings", "print_json", "run", "warn"]
+__all__ = ["note", "one_line", "parse_settings", "print_json", "run", "warn"]
+
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def print_json(value: Any) -> None:
     """Print one JSON object on one line of standard output."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    sys.stdout.write(json.dumps(value, ensure_ascii=not is_unicode) + "\n")
     sys.stdout.flush()
+
+
+def one_line(text: str) -> str:
+    r"""Return a text in which control characters, which a file name may hold, are shown as \n or \x1b."""
+    return _CONTROLS.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def note(text: str) -> None:
     """Print a line for people on standard error."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(one_line(text) + "\n")
     sys.stderr.flush()
 
 

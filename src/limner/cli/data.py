@@ -80,7 +80,7 @@ def show(
     out: Annotated[Path | None, typer.Option(help="Draw a contact sheet into this file.")] = None,
     count: Annotated[int, typer.Option(min=1, max=2000, help="How many pictures to draw at random.")] = 24,
     split: Annotated[list[str], typer.Option(help="Only pictures of this split; may be given several times.")] = [],  # noqa: B006
-    seed: Annotated[int, typer.Option(help="Another number shows other pictures.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Another number shows other pictures.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Count what a picture set holds and show some of its pictures."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from limner.cli.console import note, print_json
+from limner.cli.console import note, one_line, print_json
 from limner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _print_table(hits: "list[Hit]") -> None:
         "relevance": [_number(hit.relevance, ".2f") for hit in hits],
         "score": [_number(hit.score) for hit in hits],
         "first score": [_number(hit.first_score) for hit in hits],
-        "picture": [escape(_shown(hit.path)) for hit in hits],
+        "picture": [escape(one_line(_shown(hit.path))) for hit in hits],
         "caption": [escape(hit.caption) for hit in hits],
     }
     table = Table()

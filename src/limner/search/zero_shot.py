@@ -37,7 +37,9 @@ def label_vectors(embedder: Embedder, labels: Sequence[str], templates: Sequence
     return means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
 
 
-def label_probabilities(pictures: Vectors, labels: Vectors, scale: float) -> Float[np.ndarray, "pictures labels"]:
+def label_probabilities(
+    pictures: Float[np.ndarray, "pictures embed_dim"], labels: Float[np.ndarray, "labels embed_dim"], scale: float
+) -> Float[np.ndarray, "pictures labels"]:
     """Return softmax(scale * cosine) over the labels, one row a picture."""
     scores = scale * (pictures.astype(np.float64) @ labels.T.astype(np.float64))
     powers = np.exp(scores - scores.max(axis=1, keepdims=True))

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tests.command import Command
+from tests.command import Command, finish
 
 
 @pytest.fixture
@@ -61,6 +61,11 @@ def test_errors_are_one_sentence_with_a_status(limner: Command, folder: Path, tm
         assert err.strip().splitlines()[-1].startswith("error: ")
         assert "Traceback" not in err
     assert not (tmp_path / "set").exists()
+
+
+def test_a_seed_below_zero_is_wrong_usage(tmp_path: Path) -> None:
+    status, out, err = finish("data", "show", tmp_path, "--seed", "-1")
+    assert (status, out) == (2, "") and "--seed" in err and "Traceback" not in err
 
 
 def test_a_table_with_its_own_column_names(limner: Command, folder: Path, tmp_path: Path) -> None:
