@@ -1,5 +1,11 @@
 """The named errors: what a user can mend, each with a sentence that says how."""
 
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 __all__ = [
     "CollectionError",
     "DataError",
@@ -8,6 +14,7 @@ __all__ = [
     "PictureError",
     "TrainingError",
     "UsageError",
+    "system_errors",
 ]
 
 
@@ -37,3 +44,16 @@ class CollectionError(LimnerError):
 
 class TrainingError(LimnerError):
     """Training cannot start, continue or trust its numbers."""
+
+
+@contextmanager
+def system_errors(path: Path) -> Iterator[None]:
+    """Make an `OSError` with its number of what an engine passes on as text alone, such as a full disk."""
+    try:
+        yield
+    except Exception as error:
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        if number is None:
+            raise
+        code = int(number[1])
+        raise OSError(code, os.strerror(code), str(path)) from None

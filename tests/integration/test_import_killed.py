@@ -69,5 +69,5 @@ def test_an_interrupted_import_cleans_up(source: Path, tmp_path: Path) -> None:
 def test_a_disk_that_takes_no_more_is_a_named_error(source: Path, tmp_path: Path) -> None:
     status, out, err = finish("data", "import", source, tmp_path / "set", disk_blocks=1024)
     assert (status, out) == (1, "")
-    assert err.splitlines()[-1].startswith("error: File too large: ")
+    assert err.splitlines()[-1].startswith("error: the disk is full; ")
     assert list(tmp_path.iterdir()) == []

@@ -84,6 +84,25 @@ def test_a_killed_run_resumes_to_the_same_weights(shapes: Path, finished: Path, 
     assert [line["step"] for line in read_log(out) if "loss" in line] == list(range(1, 25))
 
 
+def test_a_full_disk_is_told_and_the_run_goes_on_with_more_room(shapes: Path, finished: Path, tmp_path: Path) -> None:
+    status, out, err = finish(*words("clip", shapes, tmp_path / "run"), disk_blocks=512)
+    assert (status, out) == (1, "") and "error: the disk is full" in err and "Traceback" not in err
+    status, _, err = finish("train", "--resume", tmp_path / "run")
+    assert status == 0, err
+    assert (
+        load_file(tmp_path / "run/last/model.safetensors").keys()
+        == load_file(finished / "last/model.safetensors").keys()
+    )
+
+
+def test_an_export_that_finds_no_room_leaves_nothing(finished: Path, tmp_path: Path) -> None:
+    status, out, err = finish("export", finished, tmp_path / "model", disk_blocks=512)
+    assert (status, out) == (1, "") and "error: the disk is full" in err
+    assert list(tmp_path.iterdir()) == []
+    assert finish("export", finished, tmp_path / "model")[0] == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
 def test_fine_tuning_says_what_it_was_before_and_after(
     limner: Command, shapes: Path, finished: Path, tmp_path: Path
 ) -> None:

@@ -15,6 +15,8 @@ __all__ = ["note", "one_line", "parse_settings", "print_json", "run", "warn"]
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
+_FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 def print_json(value: Any) -> None:
     """Print one JSON object on one line of standard output."""
@@ -65,7 +67,7 @@ def run(command: Callable[[], Any]) -> int:
         note(f"error: {error}")
         return 2 if isinstance(error, UsageError) else 1
     except OSError as error:
-        if error.errno == errno.ENOSPC:
+        if error.errno in _FULL_DISK:
             note("error: the disk is full; free some space and run the command again")
             return 1
         if error.errno == errno.EPIPE:

@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from lance.fragment import write_fragments
 
-from limner.errors import DataError
+from limner.errors import DataError, system_errors
 
 __all__ = ["SCHEMA", "Caption", "PictureSet", "Record", "is_picture_set"]
 
@@ -201,7 +200,7 @@ def _write_table(target: Path, records: Iterable[Record]) -> None:
 
     def flush() -> None:
         table = pa.Table.from_pylist(part, schema=SCHEMA)
-        with _writing(target):
+        with system_errors(target):
             fragments.extend(write_fragments(table, str(target), schema=SCHEMA, mode="create"))
         part.clear()
 
@@ -216,22 +215,9 @@ def _write_table(target: Path, records: Iterable[Record]) -> None:
             held = 0
     if part:
         flush()
-    with _writing(target):
+    with system_errors(target):
         lance.LanceDataset.commit(str(target), lance.LanceOperation.Overwrite(SCHEMA, fragments))
     _flush_to_disk(target)
-
-
-@contextmanager
-def _writing(target: Path) -> Iterator[None]:
-    """Give back the number to errors of the system, such as a full disk, that Lance passes on as text alone."""
-    try:
-        yield
-    except OSError as error:
-        number = re.search(r"\(os error (\d+)\)", str(error))
-        if error.errno is not None or number is None:
-            raise
-        code = int(number.group(1))
-        raise OSError(code, os.strerror(code), str(target)) from None
 
 
 def _flush_to_disk(folder: Path) -> None:

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from limner.config import from_dict, to_dict
-from limner.errors import ModelError
+from limner.errors import ModelError, system_errors
 from limner.models.clip import CLIP, CLIPConfig
 from limner.models.cross_encoder import CrossEncoder, CrossEncoderConfig
 from limner.models.language_relevance import LanguageRelevance, LanguageRelevanceConfig
@@ -62,7 +62,8 @@ def save_model(folder: Path, model: nn.Module, *, dtype: torch.dtype = torch.flo
         for name, tensor in model.state_dict().items()
     }
     partial = folder / "model.safetensors.partial"
-    save_file(weights, partial)
+    with system_errors(partial):
+        save_file(weights, partial)
     partial.chmod(0o644)
     partial.replace(folder / "model.safetensors")
     write_file(folder / "config.json", json.dumps({"kind": kind, "config": to_dict(model.config)}, indent=2) + "\n")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 
@@ -34,10 +35,14 @@ def export_model(model: str, out: Path, *, half: bool = True) -> Exported:
     folder = resolve(model)
     loaded, tokenizer, fingerprint = load_with_tokenizer(folder)
     calibration = read_calibration(folder, fingerprint)
-    tokenizer.save(out)
-    save_model(out, loaded, dtype=torch.float16 if half else torch.float32)
-    if calibration is not None:  # rounding moves scores by less than a curve can tell
-        write_calibration(out, replace(calibration, fingerprint=load_with_tokenizer(out)[2]))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as workspace:
+        draft = Path(workspace, "model")
+        tokenizer.save(draft)
+        save_model(draft, loaded, dtype=torch.float16 if half else torch.float32)
+        if calibration is not None:  # rounding moves scores by less than a curve can tell
+            write_calibration(draft, replace(calibration, fingerprint=load_with_tokenizer(draft)[2]))
+        draft.rename(out)
     return Exported(
         folder=str(out),
         num_parameters=sum(parameter.numel() for parameter in loaded.parameters()),

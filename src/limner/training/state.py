@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from limner.errors import TrainingError
+from limner.errors import TrainingError, system_errors
 
 __all__ = ["latest_state", "load_state", "save_state"]
 
@@ -39,7 +39,8 @@ def save_state(
     partial = folder / f"{target.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    save_file({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, partial / "state.safetensors")
+    with system_errors(partial):
+        save_file({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, partial / "state.safetensors")
     (partial / "state.json").write_text(json.dumps({"step": step, **facts}), encoding="utf-8")
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
