@@ -84,6 +84,20 @@ def test_a_killed_run_resumes_to_the_same_weights(shapes: Path, finished: Path, 
     assert [line["step"] for line in read_log(out) if "loss" in line] == list(range(1, 25))
 
 
+def test_two_processes_do_not_train_one_run(shapes: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    first = start(*words("clip", shapes, out, loop__num_steps="2000"), is_silent=True)
+    deadline = time.monotonic() + 300
+    while len(read_log(out)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    status, printed, err = finish("train", "--resume", out)
+    assert (status, printed, first.poll()) == (1, "", None)
+    assert f"another process trains {out}" in err
+    first.kill()
+    first.wait()
+    assert len(read_log(out)) >= 2 and [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
 def test_a_full_disk_is_told_and_the_run_goes_on_with_more_room(shapes: Path, finished: Path, tmp_path: Path) -> None:
     status, out, err = finish(*words("clip", shapes, tmp_path / "run"), disk_blocks=512)
     assert (status, out) == (1, "") and "error: the disk is full" in err and "Traceback" not in err

@@ -1,11 +1,14 @@
 """Training runs: start one, go on with one, and say whether the model got better."""
 
+import fcntl
 import json
+import os
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 from torch import nn
@@ -96,29 +99,55 @@ def start_run(
     tokenizer = start.tokenizer if start else Tokenizer.train(captions.all_texts(), run.tokenizer)
     run = with_vocabulary(run, tokenizer, is_new=start is None)
     build_model(run, start)  # refuses sizes that do not fit before anything is written
-    out.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(out)
     values = {
         "recipe": recipe,
         "initial": str(resolve(initial)) if initial else None,
         "data": [str(path.resolve()) for path in data],
         "run": to_dict(run),
     }
-    write_file(out / _RUN_FILE, json.dumps(values, indent=2) + "\n")
-    try:
-        return resume_run(out, report=report, say=say)
-    except LimnerError:
-        if latest_state(out / "checkpoints") is None:  # nothing is lost, and the folder is free for another try
-            shutil.rmtree(out, ignore_errors=True)
-        raise
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as workspace:
+        draft = Path(workspace, "run")
+        tokenizer.save(draft)
+        write_file(draft / _RUN_FILE, json.dumps(values, indent=2) + "\n")
+        draft.rename(out)
+    with _alone(out):
+        try:
+            return _go_on(out, report=report, say=say)
+        except LimnerError:
+            if latest_state(out / "checkpoints") is None:  # nothing is lost, and the folder is free for another try
+                shutil.rmtree(out, ignore_errors=True)
+            raise
 
 
 def resume_run(out: Path, *, report: Report, say: Say) -> TrainingReport:
     """Go on with a run from its newest saved state; a finished one is only reported.
 
     Raises:
-        TrainingError: if `out` is not a run.
+        TrainingError: if `out` is not a run, or another process trains it.
     """
+    with _alone(out):
+        return _go_on(out, report=report, say=say)
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Be the only process that trains a run."""
+    try:
+        descriptor = os.open(out, os.O_RDONLY)
+    except OSError as error:
+        raise TrainingError(f"{out} is not a run that can be resumed ({error}); start one with --out") from None
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TrainingError(f"another process trains {out}; wait until it has ended") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _go_on(out: Path, *, report: Report, say: Say) -> TrainingReport:
     try:
         values = json.loads((out / _RUN_FILE).read_text(encoding="utf-8"))
         run = from_dict(Run, values["run"])
