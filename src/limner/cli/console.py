@@ -16,6 +16,7 @@ __all__ = ["note", "one_line", "parse_settings", "print_json", "run", "warn"]
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def print_json(value: Any) -> None:
@@ -72,7 +73,8 @@ def run(command: Callable[[], Any]) -> int:
             return 1
         if error.errno == errno.EPIPE:
             return 0
-        note(f"error: {error.strerror or error}: {error.filename or ''}".rstrip(": "))
+        remedy = "; choose another place, or grant access to it" if error.errno in _REFUSED else ""
+        note(f"error: {error.strerror or error}: {error.filename or ''}".rstrip(": ") + remedy)
         return 1
     except KeyboardInterrupt:
         note("stopped")
