@@ -1,6 +1,5 @@
 """What is said of a picture besides its pixels: captions, tags and values, from side files, a table or its set."""
 
-import csv
 import json
 import math
 import os
@@ -11,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from limner.data.picture_set import Caption, Record
+from limner.data.sources.delimited import open_delimited
 from limner.data.sources.metadata import Metadata
-from limner.data.sources.texts import TEXT_KEYS, caption_lines, clean, decode_text, read_text
+from limner.data.sources.texts import TEXT_KEYS, caption_lines, clean, read_text
 from limner.errors import DataError
 from limner.search.scanning import side_file_language
 
@@ -81,16 +81,15 @@ class MetadataTable:
         self.path = path.resolve()
         self._rows: dict[str, dict[str, str]] = {}
         try:
-            text, _ = decode_text(self.path.read_bytes())
-            reader = csv.DictReader(text.splitlines(), delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-            names = [name for name in reader.fieldnames or [] if name]
-            key = next((name for name in names if name.strip().lower() in _PATH_COLUMNS), None)
-            if key is None:
-                raise DataError(f"{path} has no column of paths; name one of its columns 'path'")
-            for row in reader:
-                place = os.path.abspath(self.path.parent / str(row[key] or ""))  # noqa: PTH100 - links stay
-                self._rows[place] = {name: row[name] for name in names if name != key and row[name]}
-        except (OSError, csv.Error) as error:
+            with open_delimited(self.path) as table:
+                names = [name for name in table.columns if name]
+                key = next((name for name in names if name.strip().lower() in _PATH_COLUMNS), None)
+                if key is None:
+                    raise DataError(f"{path} has no column of paths; name one of its columns 'path'")
+                for row in table.rows:
+                    place = os.path.abspath(self.path.parent / str(row[key] or ""))  # noqa: PTH100 - links stay
+                    self._rows[place] = {name: row[name] for name in names if name != key and row[name]}
+        except OSError as error:
             raise DataError(f"{path} cannot be read as a table ({error}); save it as CSV") from None
 
     def signature(self, picture: str) -> str:

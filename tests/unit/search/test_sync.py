@@ -197,6 +197,20 @@ def test_columns_of_a_table_of_metadata_can_be_asked_for(indexed, photos, tmp_pa
     assert embedder.seen == 3
 
 
+def test_a_table_of_metadata_is_read_as_people_write_it(indexed, photos, tmp_path):
+    collection, _ = indexed
+    table = tmp_path / "values.csv"
+    table.write_bytes('path;price;caption\nphotos/red.png;12;"красный\nквадрат"\n'.encode("cp1251"))
+    collection.sync(metadata=table)
+    assert names(collection, where="price = 12") == ["red.png"]
+    assert collection.search("red", top=1)[0].caption == "красный квадрат"
+    table.write_text("path,note\nphotos/red.png," + "x" * 200_000 + "\n")
+    assert collection.sync().updated == 1
+    table.write_text("path,note\nphotos/red.png," + "x" * 5_000_000 + "\n")
+    with pytest.raises(DataError, match="is damaged"):
+        collection.sync()
+
+
 def test_a_text_in_a_column_of_numbers_is_left_out(indexed, photos):
     collection, _ = indexed
     (photos / "red.json").write_text('{"year": 2001}')

@@ -1,10 +1,7 @@
 """Tables with a row for each picture or caption: CSV, TSV, JSON lines, Parquet."""
 
-import csv
 import json
-import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -14,35 +11,26 @@ import pyarrow.parquet as pq
 
 from limner.data.picture_set import Record
 from limner.data.sources.columns import Columns, choose_columns
+from limner.data.sources.delimited import open_delimited
 from limner.data.sources.items import Items, Note, Rejected, SourceOptions
 from limner.data.sources.metadata import Metadata
 from limner.data.sources.paths import read_within
-from limner.data.sources.texts import LEGACY_ENCODINGS, clean, encoding_of
+from limner.data.sources.texts import clean
 from limner.errors import DataError, PictureError
 
 __all__ = ["read_delimited", "read_json_lines", "read_parquet", "read_rows"]
 
 Row = dict[str, Any]
-_SAMPLE_BYTES = 16 << 20
 _HEAD_ROWS = 1000
 _PARQUET_BATCH = 64
 
 
 def read_delimited(path: Path, options: SourceOptions) -> Items:
     """Yield the pictures that a CSV or TSV file with a header names; rows of one picture are put together."""
-    with path.open("rb") as file:
-        encoding = encoding_of(file.read(_SAMPLE_BYTES))
-    if encoding in LEGACY_ENCODINGS:
-        yield Note(text=f"{path.name} is not UTF-8; read as {LEGACY_ENCODINGS[encoding]}")
-    with path.open(encoding=encoding, errors="replace", newline="") as file, _wide_fields():
-        header = file.readline()
-        file.seek(0)
-        reader = csv.DictReader((line.replace("\0", "") for line in file), delimiter=_delimiter(path, header))
-        try:
-            columns = choose_columns(reader.fieldnames or [], options, path)
-            entries = _gather(reader, columns, options)
-        except csv.Error as error:
-            raise DataError(f"line {reader.line_num} of {path} is damaged ({error}); repair it") from None
+    with open_delimited(path) as table:
+        if table.assumed:
+            yield Note(text=f"{path.name} is not UTF-8; read as {table.assumed}")
+        entries = _gather(table.rows, choose_columns(table.columns, options, path), options)
     yield from _records(entries, options.pictures or path.parent)
 
 
@@ -122,21 +110,6 @@ def _records(entries: dict[str, Metadata], root: Path) -> Items:
             yield Record(id=clean(name), picture=read_within(root, name), **metadata.for_record())
         except PictureError as error:
             yield Rejected(name=clean(name) or "(a row without a path)", reason=str(error))
-
-
-def _delimiter(path: Path, header: str) -> str:
-    if path.suffix.lower() == ".tsv":
-        return "\t"
-    return max(",;\t|", key=header.count)
-
-
-@contextmanager
-def _wide_fields() -> Iterator[None]:
-    before = csv.field_size_limit(min(sys.maxsize, 4 << 20))
-    try:
-        yield
-    finally:
-        csv.field_size_limit(before)
 
 
 def _json_row(line: str, place: str) -> Row:

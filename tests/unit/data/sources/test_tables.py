@@ -52,6 +52,13 @@ def test_rows_of_one_picture_are_put_together(folder: Path, delimiter: str) -> N
     assert not rejected
 
 
+def test_two_columns_of_one_name_are_both_read(folder: Path) -> None:
+    (folder / "t.csv").write_text("path,caption,caption,,\na.png,a fox,vixen,,\nb.png,a bear\n")
+    records, rejected, _ = read(folder / "t.csv")
+    assert texts(records["a.png"]) == [("a fox", ""), ("vixen", "")]
+    assert texts(records["b.png"]) == [("a bear", "")] and not rejected
+
+
 def test_columns_are_recognised(folder: Path) -> None:
     row = "File Name,Caption_1,caption_2,caption_ru,language,concept,group,tags,source,license,other\n"
     row += 'a.png,a fox,vixen,лиса,en,fox,canine,"fox, red",zoo,MIT,x\n'
