@@ -1,7 +1,7 @@
 """Conditions on the columns of a collection, in SQL."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 from limner.errors import UsageError
@@ -15,8 +15,10 @@ _COMPLAINTS = ("Invalid user input", "Error applying filter expression")
 _UNKNOWN_COLUMN = re.compile(r"No field named (.+?)\. ")
 
 
-def checked_condition(where: str) -> str:
+def checked_condition(where: str, known: Collection[str] = ()) -> str:
     """Return a condition in parentheses, in which the engine cannot take its end for the begin of something else.
+
+    A `known` column in double quotes is one, as in standard SQL; the engine would take it for a text.
 
     Raises:
         UsageError: for an empty text, several statements, or a comment that would hide part of it.
@@ -33,7 +35,11 @@ def checked_condition(where: str) -> str:
             break
     if depth:
         raise UsageError("--where takes one condition, and the parentheses of this one do not match")
-    return f"({where})"
+
+    def as_column(quoted: re.Match[str]) -> str:
+        return f"`{quoted[0][1:-1]}`" if quoted[0][0] == '"' and quoted[0][1:-1] in known else quoted[0]
+
+    return f"({_QUOTED.sub(as_column, where)})"
 
 
 def is_about_condition(error: Exception) -> bool:

@@ -81,7 +81,7 @@ class Retriever:
         """
         self._follow()
         if where is not None:
-            where = checked_condition(where)
+            where = checked_condition(where, self._columns)
         if not self._rows:
             return []
         self._searches += 1
