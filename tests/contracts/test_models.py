@@ -151,7 +151,7 @@ def test_all_scores_are_those_of_the_pairs(relevance_model: RelevanceModel) -> N
 def test_parts_padded_to_the_length_of_others_score_the_same(relevance_model: RelevanceModel) -> None:
     """As when pictures and texts stand in one list of documents."""
     pictures, texts = relevance_model.picture_parts(some_images()), relevance_model.text_parts(some_tokens())
-    together = relevance_model.all_scores(texts, joined(pictures, texts))
+    together = relevance_model.all_scores(texts, joined([pictures, texts]))
     apart = [relevance_model.all_scores(texts, documents) for documents in (pictures, texts)]
     torch.testing.assert_close(together, torch.cat(apart, dim=1), atol=1e-5, rtol=1e-5)
 

@@ -5,7 +5,6 @@ images [n, 3, h, w] -> trunk -> features -> linear -> unit vector \\
 tokens [n, length]  -> trunk -> features -> linear -> unit vector /
 """
 
-import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -17,6 +16,7 @@ from torch.nn import functional
 from limner.config import Count, Finite, Positive
 from limner.models.relevance import RelevanceModel
 from limner.nn.parts import Parts, whole
+from limner.nn.scale import clamped_scale, log_scale_of
 from limner.nn.text import TextConfig, TextTransformer
 from limner.nn.trunks import VisionConfig, build_vision
 from limner.nn.vision import VisionTransformerConfig
@@ -54,7 +54,7 @@ class CLIP(RelevanceModel):
         self.text = TextTransformer(config.text)
         self.image_projection = nn.Linear(self.vision.feature_dim, config.embed_dim, bias=False)
         self.text_projection = nn.Linear(self.text.feature_dim, config.embed_dim, bias=False)
-        self.log_scale = nn.Parameter(torch.tensor(math.log(1 / config.temperature)))
+        self.log_scale = log_scale_of(config.temperature)
         self.bias = nn.Parameter(torch.tensor(config.bias))
 
     def encode_images(self, images: Images) -> Embeddings:
@@ -67,7 +67,7 @@ class CLIP(RelevanceModel):
 
     def scale(self) -> Scalar:
         """Return the factor that turns cosines into scores, exp of a learned number, never above `max_scale`."""
-        return self.log_scale.clamp(max=math.log(self.config.max_scale)).exp()
+        return clamped_scale(self.log_scale, self.config.max_scale)
 
     def forward(self, images: Images, tokens: Tokens) -> tuple[Embeddings, Embeddings]:
         """Return image and text embeddings, unit length."""

@@ -10,7 +10,6 @@ pair (PreTTR, https://arxiv.org/abs/2004.14255). The trunks, projections and sca
 CLIP, the model scores as that CLIP does, and learns what reading the pair adds.
 """
 
-import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -21,7 +20,8 @@ from torch.nn import functional
 
 from limner.config import Count, Finite, Positive
 from limner.models.relevance import RelevanceModel
-from limner.nn.parts import Parts, every_pair
+from limner.nn.parts import Parts, every_pair, whole
+from limner.nn.scale import clamped_scale, log_scale_of
 from limner.nn.text import TextConfig, TextTransformer
 from limner.nn.transformer import Transformer, TransformerConfig
 from limner.nn.trunks import VisionConfig, build_vision
@@ -58,7 +58,7 @@ class CrossEncoder(RelevanceModel):
         dim = config.joint.dim
         self.image_projection = nn.Linear(self.vision.feature_dim, config.embed_dim, bias=False)
         self.text_projection = nn.Linear(self.text.feature_dim, config.embed_dim, bias=False)
-        self.log_scale = nn.Parameter(torch.tensor(math.log(1 / config.temperature)))
+        self.log_scale = log_scale_of(config.temperature)
         self.bias = nn.Parameter(torch.tensor(config.bias))
         self.from_vision = nn.Sequential(nn.Linear(self.vision.feature_dim, dim), nn.LayerNorm(dim))
         self.from_text = nn.Sequential(nn.Linear(self.text.feature_dim, dim), nn.LayerNorm(dim))
@@ -74,14 +74,12 @@ class CrossEncoder(RelevanceModel):
 
     def scale(self) -> Scalar:
         """Return the factor from cosines to scores, exp of a learned number, never above `max_scale`."""
-        return self.log_scale.clamp(max=math.log(self.config.max_scale)).exp()
+        return clamped_scale(self.log_scale, self.config.max_scale)
 
     def picture_parts(self, images: Images) -> Parts:
         """Return the embedding, then a part for each place of the grid."""
         features, sequence = self.vision.encode(images)
-        places = self.from_vision(sequence)
-        mask = torch.ones(places.shape[:2], dtype=torch.bool, device=places.device)
-        return self._carried(self.image_projection(features), Parts(vectors=places, mask=mask))
+        return self._carried(self.image_projection(features), whole(self.from_vision(sequence)))
 
     def text_parts(self, tokens: Tokens) -> Parts:
         """Return the embedding, then a part for each token."""

@@ -5,7 +5,6 @@ query    -> trunk -> features of every token or place -> linear -> unit vectors 
 document -> trunk -> features of every token or place -> linear -> unit vectors /
 """
 
-import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -17,6 +16,7 @@ from torch.nn import functional
 from limner.config import Count, Finite, Positive
 from limner.models.relevance import RelevanceModel
 from limner.nn.parts import Parts, whole
+from limner.nn.scale import clamped_scale, log_scale_of
 from limner.nn.text import TextConfig, TextTransformer
 from limner.nn.trunks import VisionConfig, build_vision
 from limner.nn.vision import VisionTransformerConfig
@@ -57,12 +57,12 @@ class LateInteraction(RelevanceModel):
         self.text = TextTransformer(config.text)
         self.image_projection = nn.Linear(self.vision.feature_dim, config.embed_dim, bias=False)
         self.text_projection = nn.Linear(self.text.feature_dim, config.embed_dim, bias=False)
-        self.log_scale = nn.Parameter(torch.tensor(math.log(1 / config.temperature)))
+        self.log_scale = log_scale_of(config.temperature)
         self.bias = nn.Parameter(torch.tensor(config.bias))
 
     def scale(self) -> Scalar:
         """Return the factor of the mean similarity, exp of a learned number, never above `max_scale`."""
-        return self.log_scale.clamp(max=math.log(self.config.max_scale)).exp()
+        return clamped_scale(self.log_scale, self.config.max_scale)
 
     def picture_parts(self, images: Images) -> Parts:
         """Return a unit vector for each place of the grid."""

@@ -1,5 +1,6 @@
 """Pictures and texts as parts: a vector for each token, patch or place of a grid."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,13 +32,13 @@ def whole(vectors: Float[Tensor, "batch length dim"]) -> Parts:
     return Parts(vectors=vectors, mask=torch.ones(vectors.shape[:2], dtype=torch.bool, device=vectors.device))
 
 
-def joined(first: Parts, second: Parts) -> Parts:
-    """Return the sequences of both, one after the other, as long as the longest."""
-    length = max(first.mask.shape[1], second.mask.shape[1])
-    first, second = _padded(first, length), _padded(second, length)
+def joined(several: Sequence[Parts]) -> Parts:
+    """Return all sequences, one after the other, as long as the longest."""
+    length = max(parts.mask.shape[1] for parts in several)
+    padded = [_padded(parts, length) for parts in several]
     return Parts(
-        vectors=torch.cat([first.vectors, second.vectors]),
-        mask=torch.cat([first.mask, second.mask]),
+        vectors=torch.cat([parts.vectors for parts in padded]),
+        mask=torch.cat([parts.mask for parts in padded]),
     )
 
 

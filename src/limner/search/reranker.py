@@ -42,13 +42,13 @@ class Reranker:
         """Return what is kept of at least one text; texts longer than the model reads are cut."""
         length = self.model.config.text.length
         batches = (texts[start : start + _BATCH_SIZE] for start in range(0, len(texts), _BATCH_SIZE))
-        return _together([self.model.text_parts(self.tokenizer.encode(batch, length)[0]) for batch in batches])
+        return joined([self.model.text_parts(self.tokenizer.encode(batch, length)[0]) for batch in batches])
 
     @torch.inference_mode()
     def picture_parts(self, pictures: Sequence[Image.Image]) -> Parts:
         """Return what is kept of at least one picture, each padded to a square on white."""
         batches = (pictures[start : start + _BATCH_SIZE] for start in range(0, len(pictures), _BATCH_SIZE))
-        return _together([self.model.picture_parts(stack_images(batch, self.image_size)) for batch in batches])
+        return joined([self.model.picture_parts(stack_images(batch, self.image_size)) for batch in batches])
 
     @torch.inference_mode()
     def scores(self, queries: Parts, documents: Parts) -> ScoreMatrix:
@@ -74,10 +74,3 @@ def load_reranker(model: str | Path) -> Reranker:
             f"{model} is a {type(loaded).__name__}, which judges no pairs; train one: limner train ranking"
         )
     return Reranker(loaded, tokenizer, name=str(model), fingerprint=fingerprint)
-
-
-def _together(batches: Sequence[Parts]) -> Parts:
-    result = batches[0]
-    for batch in batches[1:]:
-        result = joined(result, batch)
-    return result
