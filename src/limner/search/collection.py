@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -268,12 +269,12 @@ class Collection:
         """Bring what re-rankers keep in step with the pictures; only then are new ones part of the collection."""
         if not rerankers:
             return
-        found = find_pictures(tuple(Source(place=place) for place in self.manifest.sources))
+        find = cache(lambda: find_pictures(tuple(Source(place=place) for place in self.manifest.sources)))
         facts = {reranker.kind: facts_of(reranker) for reranker in rerankers}
         used = set()
         for reranker in rerankers:
             kept = KeptParts.open(self.path, reranker.kind, facts[reranker.kind], is_new=True)
-            kept.follow(self._table, found, reranker, progress)
+            kept.follow(self._table, find, reranker, progress)
             used.add(kept.path)
         if facts != self.manifest.rerankers:
             self._write_manifest(replace(self.manifest, rerankers=facts))

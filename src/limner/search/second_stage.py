@@ -96,11 +96,14 @@ class KeptParts:
     def follow(
         self,
         pictures: Table,
-        found: Sequence[Found],
+        find: Callable[[], Sequence[Found]],
         reranker: Reranker,
         progress: Callable[[Progress], None] | None,
     ) -> None:
-        """Keep the parts of pictures that are new or changed, a durable batch at a time, and forget those gone."""
+        """Keep the parts of pictures that are new or changed, a durable batch at a time, and forget those gone.
+
+        `find` looks for the pictures where they lie; it is not asked if no parts are missing.
+        """
         rows = pictures.read(["id", "path", "content"])
         indexed = dict(zip(rows["id"].to_pylist(), rows["content"].to_pylist(), strict=True))
         ids = dict(zip(rows["path"].to_pylist(), rows["id"].to_pylist(), strict=True))
@@ -109,7 +112,7 @@ class KeptParts:
         stale = [id for id, content in known.items() if indexed.get(id) != content]
         self._table.delete("id", stale)
         missing = indexed.keys() - (known.keys() - set(stale))
-        work = [each for each in found if ids.get(each.path) in missing]
+        work = [each for each in find() if ids.get(each.path) in missing] if missing else []
         done = len(indexed) - len(work)
         for batch in _batches(iter(work)):
             readings = [read_found(each, (), reranker.image_size) for each in batch]
