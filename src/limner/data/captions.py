@@ -8,6 +8,7 @@ import numpy as np
 
 from limner.config import Count, NotNegative, Share
 from limner.data.picture_set import PictureSet
+from limner.errors import DataError
 
 __all__ = ["CaptionChoice", "Captions", "DrawnText"]
 
@@ -39,6 +40,9 @@ class Captions:
     """The texts, concepts and places of the captioned rows of several sets.
 
     `places[i]` is (set, row) of item i; `concepts[i]` numbers its concept. Equal concepts of two sets are one.
+
+    Raises:
+        DataError: if no row has a caption.
     """
 
     def __init__(self, sets: Sequence[PictureSet], rows: Sequence[np.ndarray], choice: CaptionChoice) -> None:
@@ -60,6 +64,8 @@ class Captions:
                 self.concepts.append(concepts.setdefault(concept, len(concepts)))
                 self._texts.append(texts)
                 self._tags.append(_by_language(table["tags"][row].as_py()))
+        if not self.places:
+            raise DataError("no picture to train on has a caption; `limner data check` names those without")
 
     def __len__(self) -> int:
         """Return the number of pictures with at least one caption."""

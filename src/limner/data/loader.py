@@ -18,7 +18,7 @@ from limner.data.decoding import decode_picture, square
 from limner.data.lessons import Lessons
 from limner.data.picture_set import PictureSet
 from limner.data.tokenizer import Tokenizer
-from limner.errors import DataError, PictureError
+from limner.errors import PictureError
 from limner.types import CaptionedBatch, Images
 
 __all__ = ["CaptionedLoader", "LoaderConfig", "read_ahead"]
@@ -75,8 +75,6 @@ class CaptionedLoader:
         self._room = config.cache_bytes
         self._lock = threading.Lock()
         self._epoch = (-1, np.empty(0, dtype=np.int64))
-        if not len(self.captions):
-            raise DataError("no picture to train on has a caption; `limner data check` names those without")
 
     def __len__(self) -> int:
         """Return the number of pictures of one epoch."""

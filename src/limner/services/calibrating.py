@@ -7,7 +7,6 @@ import numpy as np
 
 from limner.data.picture_set import PictureSet
 from limner.data.progress import Say
-from limner.data.splitting import hold_out
 from limner.errors import DataError, ModelError
 from limner.models.checkpoints import resolve
 from limner.search.calibrate import (
@@ -21,7 +20,7 @@ from limner.search.calibrate import (
     write_calibration,
 )
 from limner.search.reranker import Reranker, load_reranker
-from limner.services.validation import HeldOut
+from limner.services.validation import HeldOut, open_sets
 
 __all__ = ["METHODS", "Calibration", "calibrate", "calibrate_model", "describe"]
 
@@ -34,10 +33,9 @@ def calibrate_model(model: str | Path, data: Sequence[Path], *, method: Method |
         ModelError: if there is no such model, or its folder cannot be written.
     """
     scorer = load_reranker(model)
-    sets = [PictureSet.open(path) for path in data]
-    splits = [hold_out(pictures.rows(["id", "group", "split"])) for pictures in sets]
-    held_out = HeldOut(sets, [rows for _, rows in splits], say=say)
-    num_answers = answers_a_query(sets, [rows for rows, _ in splits])
+    sets, rows, held_out_rows = open_sets(data)
+    held_out = HeldOut(sets, held_out_rows, say=say)
+    num_answers = answers_a_query(sets, rows)
     found = calibrate(scorer, held_out, method=method, num_answers=num_answers)
     if found.text is None and found.picture is None:
         raise DataError(f"too few held-out pictures ({len(held_out)}) to calibrate on; give a larger set")

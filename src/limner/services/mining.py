@@ -20,7 +20,7 @@ from limner.models.relevance import RelevanceModel
 from limner.recipes.base import RankingConfig, Run
 from limner.search.embedder import Embedder, Vectors
 from limner.search.mine import mine_negatives, read_negatives, write_negatives
-from limner.training.state import latest_state
+from limner.training.state import latest_step
 from limner.types import RankingBatch
 
 __all__ = ["Mine"]
@@ -107,8 +107,7 @@ class Mine:
 
     def _forget(self) -> None:
         """Remove what no saved state can come back to."""
-        state = latest_state(self.out / "checkpoints")
-        reached = int(state.name.removeprefix("step-")) if state else 0
+        reached = latest_step(self.out / "checkpoints")
         needed = reached - reached % self.config.mining.every if self.config.mining.every else 0
         for path in self._folder.glob("step-*.safetensors"):
             if int(path.stem.removeprefix("step-")) < needed:

@@ -9,18 +9,16 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import cast
 
 from torch import nn
 
 from limner.config import from_dict, override, to_dict
 from limner.data.captions import Captions
 from limner.data.loader import CaptionedLoader
-from limner.data.picture_set import PictureSet
 from limner.data.progress import Report, Say
-from limner.data.splitting import hold_out
 from limner.data.tokenizer import Tokenizer
-from limner.errors import DataError, LimnerError, TrainingError, UsageError
+from limner.errors import LimnerError, TrainingError, UsageError
 from limner.models.checkpoints import resolve, save_model, write_file
 from limner.models.clip import CLIP
 from limner.models.relevance import RelevanceModel
@@ -31,11 +29,11 @@ from limner.search.reranker import load_reranker
 from limner.services.calibrating import calibrate, describe
 from limner.services.courses import COURSES, Course, Material
 from limner.services.starting import build_model, with_sizes_of, with_vocabulary
-from limner.services.validation import HeldOut
+from limner.services.validation import HeldOut, open_sets
 from limner.training.logging import RunLog
 from limner.training.loop import Monitor
 from limner.training.loop import train as run_loop
-from limner.training.state import latest_state
+from limner.training.state import latest_state, latest_step
 
 __all__ = ["TrainingReport", "resume_run", "start_run"]
 
@@ -92,10 +90,8 @@ def start_run(
     if start:
         run = with_sizes_of(run, start)
     run = override(run, settings)
-    sets, rows, _ = _open(data)
+    sets, rows, _ = open_sets(data)
     captions = Captions(sets, rows, run.loader.captions)
-    if not len(captions):
-        raise DataError("no picture to train on has a caption; `limner data check` names those without")
     tokenizer = start.tokenizer if start else Tokenizer.train(captions.all_texts(), run.tokenizer)
     run = with_vocabulary(run, tokenizer, is_new=start is None)
     build_model(run, start)  # refuses sizes that do not fit before anything is written
@@ -153,7 +149,7 @@ def _go_on(out: Path, *, report: Report, say: Say) -> TrainingReport:
         run = from_dict(Run, values["run"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise TrainingError(f"{out} is not a run that can be resumed ({error}); start one with --out") from None
-    sets, rows, held_out_rows = _open([Path(path) for path in values["data"]])
+    sets, rows, held_out_rows = open_sets([Path(path) for path in values["data"]])
     start = load_reranker(values["initial"]) if values["initial"] else None
     material = Material(
         out=out,
@@ -171,8 +167,7 @@ def _go_on(out: Path, *, report: Report, say: Say) -> TrainingReport:
     if before:
         say(f"before: {_sentence(before)}")
     say(f"training on {len(course.loader):,} pictures, validating on {len(material.held_out):,}")
-    state = latest_state(out / "checkpoints")
-    with closing(RunLog(out, step=int(state.name.removeprefix("step-")) if state else 0)) as log:
+    with closing(RunLog(out, step=latest_step(out / "checkpoints"))) as log:
         final = run_loop(
             course.objective,
             course.batches,
@@ -198,17 +193,6 @@ def _go_on(out: Path, *, report: Report, say: Say) -> TrainingReport:
         write_calibration(resolve(out), found)
         say("; ".join(["calibrated", *describe(found)]))
     return outcome
-
-
-def _open(data: Sequence[Path]) -> tuple[list[PictureSet], list[Any], list[Any]]:
-    """Return the sets with their training and held-out rows; a set named twice is read twice and held out once."""
-    sets = [PictureSet.open(path) for path in data]
-    splits = [hold_out(pictures.rows(["id", "group", "split"])) for pictures in sets]
-    held_out = [
-        rows if data.index(path) == place else rows[:0]
-        for place, (path, (_, rows)) in enumerate(zip(data, splits, strict=True))
-    ]
-    return sets, [train for train, _ in splits], held_out
 
 
 def _monitor(material: Material, course: Course, log: RunLog, *, report: Report) -> Monitor:

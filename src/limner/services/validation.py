@@ -1,6 +1,7 @@
 """Held-out pictures and captions that judge a model while it learns: text -> picture R@k, MRR and mAP."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,18 +13,29 @@ from limner.data.decoding import decode_picture, square
 from limner.data.picture_set import PictureSet
 from limner.data.progress import Say
 from limner.data.ranking import SideKind
-from limner.data.splitting import hash_share
+from limner.data.splitting import hash_share, hold_out
 from limner.errors import PictureError
 from limner.evaluation.ranking import figures_of_scores, figures_of_vectors
 from limner.nn.parts import Parts
 from limner.search.embedder import Embedder
 from limner.search.reranker import Reranker, ScoreMatrix
 
-__all__ = ["HeldOut", "JudgedPairs"]
+__all__ = ["HeldOut", "JudgedPairs", "open_sets"]
 
 _MOST_PICTURES = 1000
 _MOST_OF_PAIRS = 128
 _SHOWN = ("R@1", "R@5", "R@10", "MRR", "mAP")
+
+
+def open_sets(data: Sequence[Path]) -> tuple[list[PictureSet], list[np.ndarray], list[np.ndarray]]:
+    """Return the sets with their training and held-out rows; a set named twice is read twice and held out once."""
+    sets = [PictureSet.open(path) for path in data]
+    splits = [hold_out(pictures.rows(["id", "group", "split"])) for pictures in sets]
+    held_out = [
+        rows if data.index(path) == place else rows[:0]
+        for place, (path, (_, rows)) in enumerate(zip(data, splits, strict=True))
+    ]
+    return sets, [train for train, _ in splits], held_out
 
 
 class JudgedPairs(NamedTuple):

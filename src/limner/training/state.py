@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from limner.errors import TrainingError, system_errors
 
-__all__ = ["latest_state", "load_state", "save_state"]
+__all__ = ["latest_state", "latest_step", "load_state", "save_state"]
 
 _NAME = re.compile(r"step-(\d{8,})")
 
@@ -55,6 +55,12 @@ def latest_state(folder: Path) -> Path | None:
     if not folder.is_dir():
         return None
     return max((path for path in folder.iterdir() if _NAME.fullmatch(path.name)), default=None)
+
+
+def latest_step(folder: Path) -> int:
+    """Return the step that the newest whole state of a run was saved at, 0 if there is none."""
+    state = latest_state(folder)
+    return int(state.name.removeprefix("step-")) if state else 0
 
 
 def load_state(state: Path, *, parts: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
