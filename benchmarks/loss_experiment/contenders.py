@@ -61,6 +61,10 @@ class Step:
         """Return log q of that many items: each picture stands in an epoch once, so q(d) = 1 / N."""
         return -torch.full((count,), float(self.num_items)).log()
 
+    def share(self, noise: torch.Tensor) -> torch.Tensor:
+        """Return k q(d) of each query's own item, which is never among its noise."""
+        return self.log_q(len(noise)).exp() * noise.shape[1]
+
     def told_apart(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the odds of each query's own item, and those of the others, which are the noise."""
         odds = self.odds
@@ -125,7 +129,12 @@ def _memory_softmax(step: Step, _: float) -> torch.Tensor:
 def _nce(step: Step, _: float) -> torch.Tensor:
     positives, noise = step.told_apart()
     log_q = step.log_q(noise.shape[1])
-    return noise_contrastive(positives, noise, log_q[:1].expand(len(positives)), log_q[None])
+    return noise_contrastive(positives, noise, step.log_q(len(positives)), log_q[None], share=step.share(noise))
+
+
+def _neg(step: Step, _: float) -> torch.Tensor:
+    positives, noise = step.told_apart()
+    return negative_sampling(positives, noise, share=step.share(noise))
 
 
 CONTENDERS: dict[str, Contender] = {
@@ -219,7 +228,7 @@ CONTENDERS: dict[str, Contender] = {
     "neg": Contender(
         title="NEG",
         family="partition function",
-        compute=lambda step, _: negative_sampling(*step.told_apart()),
+        compute=_neg,
         setting="scale",
         values=(10.0, 20.0),
         bias=-10.0,

@@ -63,8 +63,7 @@ class CaptionedBatch:
     """Pictures with one text each: images in [0, 1], tokens, the number of each picture's concept and text.
 
     Two rows with the same concept, or with the same text, are positives of each other. Where a teacher of words takes
-    part, `teacher` is its vector of what each text means; `lesson_tokens` and `lesson_teacher` are texts without
-    pictures and its vectors of them.
+    part, `teacher` is its vector of what each text means, and `lessons` its vectors of further texts.
     """
 
     images: Float[Tensor, "batch 3 height width"]
@@ -72,8 +71,15 @@ class CaptionedBatch:
     concepts: Int[Tensor, " batch"]
     texts: Int[Tensor, " batch"]
     teacher: Float[Tensor, "batch teacher_dim"] | None = None
-    lesson_tokens: Int[Tensor, "lessons length"] | None = None
-    lesson_teacher: Float[Tensor, "lessons teacher_dim"] | None = None
+    lessons: Float[Tensor, "lessons teacher_dim"] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LessonBatch:
+    """Texts without pictures, and a teacher's vector of what each means."""
+
+    tokens: Int[Tensor, "batch length"]
+    teacher: Float[Tensor, "batch teacher_dim"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from tests.shapes import write_shapes
+from tests.teacher import WordTeacher
 
-from limner.errors import ModelError
+from limner.errors import ModelError, UsageError
 from limner.recipes import RECIPES
 from limner.search.embedder import load_embedder
-from limner.services.training import start_run
+from limner.services.training import TrainingReport, start_run
 from limner.training.logging import read_log
 
 SHORT = {
@@ -21,7 +24,7 @@ SHORT = {
 }
 
 
-TAUGHT = sorted(name for name, recipe in RECIPES.items() if recipe().objective.kind == "taught")
+TAUGHT = sorted(name for name, recipe in RECIPES.items() if recipe().objective.kind.startswith("taught"))
 
 
 @pytest.mark.parametrize("name", sorted(set(RECIPES) - set(TAUGHT)))
@@ -57,3 +60,46 @@ def test_a_missing_teacher_is_an_error_that_says_how_to_install_it(
             report=lambda done, total, note: None,
             say=lambda text: None,
         )
+
+
+def _run(name: str, folder: Path, out: str, said: list[str], **changes: str) -> TrainingReport:
+    return start_run(
+        name,
+        [folder / "set"],
+        folder / out,
+        initial=changes.pop("initial", None),
+        settings=SHORT | changes,
+        report=lambda done, total, note: None,
+        say=said.append,
+    )
+
+
+@pytest.fixture
+def taught_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for module in ("courses", "training"):
+        monkeypatch.setattr(f"limner.services.{module}.SentenceTeacher", WordTeacher)
+    write_shapes(tmp_path / "set")
+    return tmp_path
+
+
+def test_pictures_learn_from_a_teacher_and_then_words_do(taught_folder: Path) -> None:
+    said: list[str] = []
+    seen = _run("pictograms", taught_folder, "seen", said, image_start='""')
+    assert seen.after and not (taught_folder / "seen" / "best" / "calibration.json").exists()
+    before = load_embedder(taught_folder / "seen").embed_texts(["a red circle"])
+    _run("pictograms-words", taught_folder, "read", said, initial=str(taught_folder / "seen"))
+    losses = [line["loss"] for line in read_log(taught_folder / "read") if "loss" in line]
+    assert len(losses) == 12 and losses[-1] < losses[0]
+    read = load_embedder(taught_folder / "read")
+    assert not np.allclose(read.embed_texts(["a red circle"]), before)
+    first, last = (load_embedder(taught_folder / run).model.state_dict() for run in ("seen", "read"))
+    assert all(torch.equal(first[name], last[name]) for name in first if name.startswith("vision"))
+    assert any("training on" in line and "texts" in line for line in said)
+
+
+def test_words_are_taught_only_from_where_pictures_were(taught_folder: Path) -> None:
+    with pytest.raises(UsageError, match="--from a run of the recipe 'pictograms'"):
+        _run("pictograms-words", taught_folder, "read", [])
+    with pytest.raises(ModelError, match="objective.safetensors"):
+        _run("pictograms-words", taught_folder, "read", [], initial="pictograms")
+    assert not (taught_folder / "read").exists()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32, Float64, Int
 from scipy import sparse
 
 from limner.data.tokenizer import Tokenizer
@@ -17,6 +17,7 @@ _LONGEST = 32
 
 Vectors = Float32[np.ndarray, "texts teacher_dim"]
 Shares = Float64[np.ndarray, " texts"]
+Rows = Int[np.ndarray, " rows"]
 
 
 class Lesson(NamedTuple):
@@ -34,7 +35,7 @@ class Lessons:
         together: dict[tuple[str, str], float] = {}
         for text, meaning, weight in lessons:
             together[text, meaning] = together.get((text, meaning), 0.0) + weight
-        self._texts = [text for text, _ in together]
+        self.texts = [text for text, _ in together]
         self._rows: dict[str, int] = {}
         self._meanings = np.array([self._rows.setdefault(meaning, len(self._rows)) for _, meaning in together])
         self._vectors = embed(list(self._rows))
@@ -43,7 +44,7 @@ class Lessons:
 
     def __len__(self) -> int:
         """Return the number of different texts and meanings."""
-        return len(self._texts)
+        return len(self.texts)
 
     def __contains__(self, meaning: str) -> bool:
         """Return whether the teacher was asked about a text."""
@@ -72,13 +73,16 @@ class Lessons:
 
     def _token_uses(self, tokenizer: Tokenizer, shares: Shares, rows: slice) -> sparse.csr_array:
         """Return how often each token occurs in texts of each meaning, [token, meaning], weighted by their shares."""
-        tokens = tokenizer.encode(self._texts[rows], _LONGEST)[0].numpy()
+        tokens = tokenizer.encode(self.texts[rows], _LONGEST)[0].numpy()
         text, place = np.nonzero(tokens > END_TOKEN)
         uses = (shares[rows][text], (tokens[text, place], self._meanings[rows][text]))
         return sparse.coo_array(uses, shape=(tokenizer.vocab_size, len(self._vectors))).tocsr()
 
-    def draw(self, count: int, seed: Sequence[int]) -> tuple[list[str], Vectors]:
-        """Return texts drawn by weight and the teacher's vectors of what they mean; the same seed draws the same."""
+    def draw(self, count: int, seed: Sequence[int]) -> Rows:
+        """Return rows of `texts` drawn by weight; the same seed draws the same."""
         generator = np.random.Generator(np.random.Philox(np.random.SeedSequence([*seed, 1])))
-        chosen = np.minimum(np.searchsorted(self._bounds, generator.random(count)), len(self) - 1)
-        return [self._texts[row] for row in chosen], self._vectors[self._meanings[chosen]]
+        return np.minimum(np.searchsorted(self._bounds, generator.random(count)), len(self) - 1)
+
+    def targets(self, rows: Rows) -> Vectors:
+        """Return the teacher's vectors of what the texts of these rows mean."""
+        return self._vectors[self._meanings[rows]]

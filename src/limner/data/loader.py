@@ -113,13 +113,10 @@ class CaptionedLoader:
     def texts(self, items: Sequence[int], seeds: Sequence[tuple[int, int]]) -> tuple[torch.Tensor, list[DrawnText]]:
         """Return a text of each picture, drawn by its seed, as tokens and as it was drawn."""
         drawn = [self.captions.draw(item, seed) for item, seed in zip(items, seeds, strict=True)]
-        return self._tokens([each.text for each in drawn], seeds), drawn
-
-    def _tokens(self, texts: Sequence[str], seeds: Sequence[Sequence[int]]) -> torch.Tensor:
-        tokens, num_truncated = self.tokenizer.encode(texts, self.text_length, seeds=seeds)
+        tokens, num_truncated = self.tokenizer.encode([each.text for each in drawn], self.text_length, seeds=seeds)
         with self._lock:
             self.num_truncated += num_truncated
-        return tokens
+        return tokens, drawn
 
     def _taught(self, items: Sequence[int], drawn: Sequence[DrawnText], number: int) -> dict[str, torch.Tensor]:
         """Return what the teacher says of the drawn texts, and a batch's share of lessons."""
@@ -130,12 +127,10 @@ class CaptionedLoader:
             for item, each in zip(items, drawn, strict=True)
         ]
         seed = (self.config.seed, number, self.rank)
-        texts, vectors = self.lessons.draw(self.config.num_lessons // self.num_ranks, seed)
-        seeds = [(*seed, place) for place in range(len(texts))]
+        drawn_lessons = self.lessons.draw(self.config.num_lessons // self.num_ranks, seed)
         return {
             "teacher": torch.from_numpy(self.lessons.vectors(meanings)),
-            "lesson_tokens": self._tokens(texts, seeds),
-            "lesson_teacher": torch.from_numpy(vectors),
+            "lessons": torch.from_numpy(self.lessons.targets(drawn_lessons)),
         }
 
     def _meaning(self, item: int) -> str:

@@ -98,6 +98,8 @@ def noise_contrastive(
     positive_log_q: Positives,
     negative_log_q: LogQ,
     hits: Hits | None = None,
+    *,
+    share: Positives | None = None,
 ) -> Scalar:
     r"""Tell the positive from k items of noise, by the odds that a score which is a log-probability would give (NCE).
 
@@ -106,21 +108,25 @@ def noise_contrastive(
 
     The partition function is held at z(q) = 1: at the optimum s_d = log p(d|q), and the scores of a query are
     normalised by themselves (Gutmann and Hyvarinen 2010; Mnih and Teh 2012, https://arxiv.org/abs/1206.6426). That
-    holds for noise that may draw the positive: with `hits` masked, the score of a likely item comes out too high.
+    holds for noise that may draw the positive: with `hits` masked, the score of a likely item comes out too high, and
+    that of a query's only answer has no bound. Where the noise cannot draw the positive, as from the others of a batch,
+    `share` = k q(d+) is how often it should have: so many times it counts as noise too.
     """
     log_k = math.log(max(negatives.shape[1], 1))
     odds = positives - positive_log_q.to(positives.dtype) - log_k
-    return _told_apart(odds, negatives - negative_log_q.to(negatives.dtype) - log_k, hits)
+    return _told_apart(odds, negatives - negative_log_q.to(negatives.dtype) - log_k, hits, share)
 
 
-def negative_sampling(positives: Positives, negatives: Drawn, hits: Hits | None = None) -> Scalar:
+def negative_sampling(
+    positives: Positives, negatives: Drawn, hits: Hits | None = None, *, share: Positives | None = None
+) -> Scalar:
     r"""Tell the positive from k items of noise by the scores alone (NEG, https://arxiv.org/abs/1310.4546, equation 4).
 
     .. math:: L = \frac{1}{Q} \sum_q -\log \sigma(s_+) - \sum_{d \sim q}^k \log \sigma(-s_d)
 
-    At the optimum s_d = log p(d|q) - log k q(d): an order, not a probability.
+    At the optimum s_d = log p(d|q) - log k q(d): an order, not a probability. `share` as for `noise_contrastive`.
     """
-    return _told_apart(positives, negatives, hits)
+    return _told_apart(positives, negatives, hits, share)
 
 
 def _log_partition(negatives: Drawn, log_q: LogQ, hits: ItemMask | None) -> Positives:
@@ -131,8 +137,11 @@ def _log_partition(negatives: Drawn, log_q: LogQ, hits: ItemMask | None) -> Posi
     return corrected.logsumexp(dim=1)
 
 
-def _told_apart(positives: Positives, negatives: Drawn, hits: ItemMask | None) -> Scalar:
+def _told_apart(positives: Positives, negatives: Drawn, hits: ItemMask | None, share: Positives | None) -> Scalar:
     refused = functional.softplus(negatives)
     if hits is not None:
         refused = refused.masked_fill(hits, 0)
-    return (functional.softplus(-positives) + refused.sum(dim=1)).sum() / max(len(positives), 1)
+    terms = functional.softplus(-positives) + refused.sum(dim=1)
+    if share is not None:
+        terms = terms + share * functional.softplus(positives)
+    return terms.sum() / max(len(positives), 1)

@@ -22,6 +22,10 @@ class Objective(nn.Module, ABC):
 
     model: nn.Module
 
+    def own_state(self) -> dict[str, Tensor]:
+        """Return what is learned beside the model, such as the map from a teacher's vectors."""
+        return {name: value for name, value in self.state_dict().items() if not name.startswith("model.")}
+
     @abstractmethod
     def forward(self, batch: Any, step: int) -> StepOutput:
         """Return loss and metrics of one batch."""

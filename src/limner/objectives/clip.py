@@ -17,7 +17,7 @@ from limner.models.clip import CLIP
 from limner.objectives.base import Objective, StepOutput
 from limner.types import CaptionedBatch, Embeddings
 
-__all__ = ["CLIPObjective", "CLIPObjectiveConfig", "contrast", "encode"]
+__all__ = ["CLIPObjective", "CLIPObjectiveConfig", "likeness"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,37 +43,20 @@ class CLIPObjective(Objective):
 
     def forward(self, batch: CaptionedBatch, step: int) -> StepOutput:
         """Return the loss of a batch, and its accuracy, scale and how alike the embeddings have become."""
-        images, texts = encode(self.model, batch, self.config.chunk_size)
-        return contrast(self.model, images, texts, batch, loss=self.config.loss)
-
-
-def encode(model: CLIP, batch: CaptionedBatch, chunk_size: int = 0) -> tuple[Embeddings, Embeddings]:
-    """Return the image and text embeddings of a batch."""
-    images = _encode(model.encode_images, batch.images, chunk_size)
-    return images, _encode(model.encode_texts, batch.tokens, chunk_size)
-
-
-def contrast(
-    model: CLIP,
-    images: Embeddings,
-    texts: Embeddings,
-    batch: CaptionedBatch,
-    *,
-    loss: Literal["softmax", "sigmoid"] = "softmax",
-) -> StepOutput:
-    """Return the loss of the scores of images and texts, with accuracy, scale and how alike the embeddings are."""
-    relevance = same_concept_or_text(batch.concepts, batch.texts)
-    scores = dot_product(images, texts) * model.scale()
-    right = relevance.gather(1, scores.argmax(dim=1, keepdim=True))
-    metrics = {
-        "accuracy": right.float().mean().detach(),
-        "scale": model.scale().detach(),
-        "image_likeness": _likeness(images.detach()),
-        "text_likeness": _likeness(texts.detach()),
-    }
-    if loss == "sigmoid":
-        return StepOutput(sigmoid_pairs(scores + model.bias, relevance), metrics)
-    return StepOutput(symmetric_info_nce(scores, relevance), metrics)
+        images = _encode(self.model.encode_images, batch.images, self.config.chunk_size)
+        texts = _encode(self.model.encode_texts, batch.tokens, self.config.chunk_size)
+        relevance = same_concept_or_text(batch.concepts, batch.texts)
+        scores = dot_product(images, texts) * self.model.scale()
+        right = relevance.gather(1, scores.argmax(dim=1, keepdim=True))
+        metrics = {
+            "accuracy": right.float().mean().detach(),
+            "scale": self.model.scale().detach(),
+            "image_likeness": likeness(images.detach()),
+            "text_likeness": likeness(texts.detach()),
+        }
+        if self.config.loss == "sigmoid":
+            return StepOutput(sigmoid_pairs(scores + self.model.bias, relevance), metrics)
+        return StepOutput(symmetric_info_nce(scores, relevance), metrics)
 
 
 def _encode(encode: Callable[[Tensor], Embeddings], inputs: Tensor, chunk_size: int) -> Embeddings:
@@ -82,7 +65,7 @@ def _encode(encode: Callable[[Tensor], Embeddings], inputs: Tensor, chunk_size: 
     return torch.cat([checkpoint(encode, chunk, use_reentrant=False) for chunk in inputs.split(chunk_size)])
 
 
-def _likeness(embeddings: Embeddings) -> Float[Tensor, ""]:
+def likeness(embeddings: Embeddings) -> Float[Tensor, ""]:
     """Return the mean cosine of two different rows: near 1 means that the tower says the same of everything."""
     count = len(embeddings)
     total = embeddings.sum(dim=0).square().sum() - embeddings.square().sum()

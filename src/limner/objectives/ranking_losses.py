@@ -1,6 +1,5 @@
 """Every loss that a relevance model can be trained with, by name."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +7,6 @@ from typing import Literal
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn import functional
 
 from limner.losses.contrastive import info_nce, sigmoid_pairs, symmetric_info_nce
 from limner.losses.lambda_rank import lambda_rank
@@ -43,13 +41,17 @@ class Lists:
 
         Every document of the collection stands in a batch equally often, so the k others are drawn from q(d) = 1 / N; a
         document that happens to be relevant is one that the noise may draw. Only the query's own is never among them:
-        noise losses add its part, k q(d) times the term of a negative, without which its score would have no bound.
+        noise losses are told its `share` = k q(d), without which its score would have no bound.
         """
         columns = torch.arange(self.scores.shape[1], device=self.scores.device)
         others = columns[None, :] != self.own[:, None]
         positives = self.scores.gather(1, self.own[:, None])[:, 0]
         negatives = self.scores[others].view(len(self.scores), -1)
         return positives, negatives, self.log_q(negatives.shape[1])[None]
+
+    def share(self, negatives: Float[Tensor, "queries samples"]) -> Float[Tensor, " queries"]:
+        """Return k q(d) of each query's own document."""
+        return self.log_q(len(negatives)).exp() * negatives.shape[1]
 
     def log_q(self, count: int) -> Float[Tensor, " items"]:
         """Return log q of as many documents of the batch."""
@@ -72,15 +74,13 @@ def _sampled_softmax(lists: Lists) -> Scalar:
 def _nce(lists: Lists) -> Scalar:
     """Return NCE; at its optimum the scores of a query are log p(d | q), and e^s adds up to one over the collection."""
     positives, negatives, log_q = lists.noise()
-    log_kq = log_q[0, 0] + math.log(max(negatives.shape[1], 1))
-    loss = noise_contrastive(positives, negatives, log_q[0, :1].expand(len(positives)), log_q)
-    return loss + log_kq.exp() * functional.softplus(positives - log_kq).mean()
+    own_log_q = lists.log_q(len(positives))
+    return noise_contrastive(positives, negatives, own_log_q, log_q, share=lists.share(negatives))
 
 
 def _neg(lists: Lists) -> Scalar:
-    positives, negatives, log_q = lists.noise()
-    share = log_q[0, 0].exp() * negatives.shape[1]
-    return negative_sampling(positives, negatives) + share * functional.softplus(positives).mean()
+    positives, negatives, _ = lists.noise()
+    return negative_sampling(positives, negatives, share=lists.share(negatives))
 
 
 LossName = Literal[

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from limner.recipes.base import Run
 from limner.recipes.clip import clip, clip_vit
 from limner.recipes.fashion_mnist import clip_fashion_mnist
-from limner.recipes.pictograms import pictograms
+from limner.recipes.pictograms import pictograms, pictograms_words
 from limner.recipes.ranking import ranking
 
 __all__ = ["RECIPES"]
@@ -15,5 +15,6 @@ RECIPES: dict[str, Callable[[], Run]] = {
     "clip-fashion-mnist": clip_fashion_mnist,
     "clip-vit": clip_vit,
     "pictograms": pictograms,
+    "pictograms-words": pictograms_words,
     "ranking": ranking,
 }

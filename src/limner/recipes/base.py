@@ -13,13 +13,17 @@ from limner.models.late_interaction import LateInteractionConfig
 from limner.objectives.clip import CLIPObjectiveConfig
 from limner.objectives.ranking import RankingObjectiveConfig
 from limner.objectives.ranking_losses import FROM_NOISE
-from limner.objectives.taught_clip import TaughtCLIPObjectiveConfig
+from limner.objectives.taught_images import TaughtImagesObjectiveConfig
+from limner.objectives.taught_texts import TaughtTextsObjectiveConfig
 from limner.search.mine import MiningConfig
 from limner.training.loop import LoopConfig
 
 __all__ = ["ModelConfig", "RankingConfig", "Run"]
 
 ModelConfig = CLIPConfig | CrossEncoderConfig | LanguageRelevanceConfig | LateInteractionConfig
+ObjectiveConfig = (
+    CLIPObjectiveConfig | RankingObjectiveConfig | TaughtImagesObjectiveConfig | TaughtTextsObjectiveConfig
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +44,7 @@ class Run:
     """
 
     model: ModelConfig = field(default_factory=CLIPConfig)
-    objective: CLIPObjectiveConfig | RankingObjectiveConfig | TaughtCLIPObjectiveConfig = field(
-        default_factory=CLIPObjectiveConfig
-    )
+    objective: ObjectiveConfig = field(default_factory=CLIPObjectiveConfig)
     loader: LoaderConfig = field(default_factory=LoaderConfig)
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)

@@ -9,22 +9,27 @@ import numpy as np
 import torch
 
 from limner.data.captions import Captions
-from limner.data.lessons import Lessons
+from limner.data.lesson_loader import LessonLoader
+from limner.data.lessons import Lessons, Vectors
 from limner.data.loader import CaptionedLoader
 from limner.data.picture_set import PictureSet
 from limner.data.progress import Say
 from limner.data.ranking import RankingLoader
 from limner.data.tokenizer import Tokenizer
+from limner.errors import UsageError
+from limner.interop.sentence_teacher import SentenceTeacher
 from limner.models.clip import CLIP
 from limner.models.relevance import RelevanceModel
 from limner.objectives.base import Objective
 from limner.objectives.clip import CLIPObjective, CLIPObjectiveConfig
 from limner.objectives.ranking import RankingObjective, RankingObjectiveConfig
-from limner.objectives.taught_clip import TaughtCLIPObjective, TaughtCLIPObjectiveConfig
+from limner.objectives.taught_images import TaughtImagesObjective, TaughtImagesObjectiveConfig
+from limner.objectives.taught_texts import TaughtTextsObjective, TaughtTextsObjectiveConfig
 from limner.recipes.base import RankingConfig, Run
 from limner.search.embedder import Embedder
 from limner.search.reranker import Reranker
 from limner.services.mining import Mine
+from limner.services.starting import is_beside, load_beside
 from limner.services.teaching import build_lessons
 from limner.services.validation import HeldOut
 
@@ -43,17 +48,23 @@ class Material:
     tokenizer: Tokenizer
     model: RelevanceModel
     start: Reranker | None
+    start_folder: Path | None
     say: Say
 
 
 @dataclass(frozen=True, kw_only=True)
 class Course:
-    """What the loop runs on, the loader that knows what was cut or broken, and the judge of any weights."""
+    """What the loop runs on, the loader that knows how many there are of `what`, and the judge of any weights.
+
+    `reads_texts` is false where the model's own text tower has learned nothing, so that its scores mean nothing.
+    """
 
     objective: Objective
     batches: Callable[[int], Iterator[Any]]
-    loader: CaptionedLoader
+    loader: CaptionedLoader | LessonLoader
     figures: Callable[[RelevanceModel], dict[str, float]]
+    what: str = "pictures"
+    reads_texts: bool = True
 
 
 def _contrast(material: Material) -> Course:
@@ -62,18 +73,46 @@ def _contrast(material: Material) -> Course:
     return Course(objective=objective, batches=loader.batches, loader=loader, figures=_by_embedding(material))
 
 
-def _taught(material: Material) -> Course:
-    """The text tower starts from what the texts of a token mean to the teacher."""
+def _taught_images(material: Material) -> Course:
+    """Until a text tower has learned, the teacher itself reads the held-out captions."""
+    model, teacher = cast(CLIP, material.model), SentenceTeacher()
+    objective = TaughtImagesObjective(model, cast(TaughtImagesObjectiveConfig, material.run.objective))
+    if material.start_folder and is_beside(material.start_folder):
+        load_beside(material.start_folder, objective)
+    loader = _loader(material, _lessons(material, teacher.vocabulary, teacher.embed))
+    held_out = material.held_out
+    read = torch.from_numpy(teacher.embed(held_out.captions))
+
+    def figures(judged: RelevanceModel) -> dict[str, float]:
+        with torch.inference_mode():
+            texts = objective.map(read).numpy()
+        return held_out.figures(Embedder(cast(CLIP, judged), material.tokenizer, name="run"), texts)
+
+    return Course(objective=objective, batches=loader.batches, loader=loader, figures=figures, reads_texts=False)
+
+
+def _taught_texts(material: Material) -> Course:
+    """The token table starts from what the texts of a token mean to the teacher."""
     model, run = cast(CLIP, material.model), material.run
-    captions = Captions(material.sets, material.rows, run.loader.captions)
-    lessons = build_lessons(captions, material.out / "teacher.safetensors")
+    if material.start_folder is None:
+        raise UsageError("words are taught where pictures are known: start --from a run of the recipe 'pictograms'")
+    objective = TaughtTextsObjective(model, cast(TaughtTextsObjectiveConfig, run.objective))
+    load_beside(material.start_folder, objective)
+    teacher = SentenceTeacher()
+    lessons = _lessons(material, teacher.vocabulary, teacher.embed)
+    vectors = lessons.token_vectors(material.tokenizer, run.model.text.token_dim)
+    model.text.tokens.weight.data.copy_(torch.from_numpy(vectors))
+    loader = LessonLoader(lessons, material.tokenizer, run.loader, text_length=run.model.text.length)
+    return Course(
+        objective=objective, batches=loader.batches, loader=loader, figures=_by_embedding(material), what="texts"
+    )
+
+
+def _lessons(material: Material, vocabulary: Sequence[str], embed: Callable[[Sequence[str]], Vectors]) -> Lessons:
+    captions = Captions(material.sets, material.rows, material.run.loader.captions)
+    lessons = build_lessons(captions, vocabulary, embed, material.out / "teacher.safetensors")
     material.say(f"{len(lessons):,} lessons from the teacher of words")
-    if material.start is None:
-        vectors = lessons.token_vectors(material.tokenizer, run.model.text.token_dim)
-        model.text.tokens.weight.data.copy_(torch.from_numpy(vectors))
-    loader = _loader(material, lessons)
-    objective = TaughtCLIPObjective(model, cast(TaughtCLIPObjectiveConfig, run.objective))
-    return Course(objective=objective, batches=loader.batches, loader=loader, figures=_by_embedding(material))
+    return lessons
 
 
 def _ranking(material: Material) -> Course:
@@ -100,7 +139,8 @@ def _ranking(material: Material) -> Course:
 COURSES: dict[str, Callable[[Material], Course]] = {
     "contrast": _contrast,
     "ranking": _ranking,
-    "taught": _taught,
+    "taught_images": _taught_images,
+    "taught_texts": _taught_texts,
 }
 """By the kind of the objective."""
 

@@ -1,22 +1,28 @@
 """What a run starts from: nothing, published weights of a trunk, or another model and its tokenizer."""
 
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any, cast
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 
 from limner.config import to_dict
 from limner.data.tokenizer import Tokenizer
-from limner.errors import ModelError
+from limner.errors import ModelError, system_errors
 from limner.interop.efficientnet import load_efficientnet_lite0
 from limner.models.checkpoints import MODELS
 from limner.models.language_relevance import LanguageRelevanceConfig
 from limner.models.relevance import RelevanceModel
 from limner.nn.inverted_residual import InvertedResidualTrunk
+from limner.objectives.base import Objective
 from limner.recipes.base import ModelConfig, Run
 from limner.search.reranker import Reranker
 
-__all__ = ["build_model", "with_sizes_of", "with_vocabulary"]
+__all__ = ["build_model", "is_beside", "load_beside", "save_beside", "with_sizes_of", "with_vocabulary"]
+
+_BESIDE = "objective.safetensors"
 
 _YES, _NO = "true", "false"
 _BEGINNINGS = {"bias": "bias", "log_scale": "temperature"}
@@ -36,6 +42,36 @@ def with_sizes_of(run: Run, start: Reranker) -> Run:
         )
     names = {field.name for field in fields(run.model)} & {field.name for field in fields(known)} - {"kind"}
     return replace(run, model=replace(run.model, **{name: getattr(known, name) for name in names}))
+
+
+def save_beside(folder: Path, objective: Objective) -> None:
+    """Keep what an objective learned beside its model in the model's folder, if it learned anything."""
+    state = objective.own_state()
+    if state:
+        partial = folder / f"{_BESIDE}.partial"
+        with system_errors(partial):
+            save_file({name: value.contiguous().cpu() for name, value in state.items()}, partial)
+        partial.replace(folder / _BESIDE)
+
+
+def is_beside(folder: Path) -> bool:
+    """Return whether a model's folder also holds what its objective learned."""
+    return (folder / _BESIDE).is_file()
+
+
+def load_beside(folder: Path, objective: Objective) -> None:
+    """Give an objective what another learned beside the model in this folder.
+
+    Raises:
+        ModelError: if there is no such file, or it does not fit.
+    """
+    try:
+        state = load_file(folder / _BESIDE)
+        objective.load_state_dict(objective.state_dict() | state)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise ModelError(
+            f"{folder}/{_BESIDE} cannot be read ({error}); start --from a run of the recipe 'pictograms'"
+        ) from None
 
 
 def with_vocabulary(run: Run, tokenizer: Tokenizer, *, is_new: bool) -> Run:

@@ -1,7 +1,7 @@
 """Lessons of a teacher of words for a set of captions: the captions themselves, and the words that it knows."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -10,35 +10,42 @@ from safetensors.numpy import load_file, save_file
 
 from limner.data.captions import Captions
 from limner.data.lessons import Lesson, Lessons, Vectors
-from limner.interop.sentence_teacher import SentenceTeacher
 
-__all__ = ["build_lessons"]
+__all__ = ["build_lessons", "words_of"]
 
 _TEACHER_LANGUAGES = ("en", "en-gb", "")
 _WORDS_SHARE = 0.6
 _LEXICON_SHARE = 0.4
+_WORD_REPEATS = 6
 _TEMPLATE = "a picture of {}"
 
 
-def build_lessons(captions: Captions, memory: Path) -> Lessons:
+def build_lessons(
+    captions: Captions, vocabulary: Sequence[str], embed: Callable[[Sequence[str]], Vectors], memory: Path
+) -> Lessons:
     """Return lessons that a text in another language means the picture's English caption, and English texts themselves.
 
-    Captions weigh as their languages do; all single words that the teacher knows, and all Russian words with an English
+    Captions weigh as their languages do; all words of the teacher's `vocabulary`, and all Russian words with an English
     meaning, each weigh a fixed part of what the captions do together.
 
-    What the teacher said is kept in the file `memory` for a resumed run.
-
-    Raises:
-        ModelError: if the teacher is not installed.
+    What the teacher said by `embed` is kept in the file `memory` for a resumed run.
     """
-    teacher = SentenceTeacher()
-    words = [(word, word) for word in teacher.vocabulary if word.isascii() and len(word) > 2]
     lessons = list(_of_captions(captions))
     total = sum(lesson.weight for lesson in lessons)
-    lessons += _of_words(words, _WORDS_SHARE * total)
+    lessons += _of_words(_english_words(vocabulary), _WORDS_SHARE * total)
     if captions.weight("ru"):
         lessons += _of_words(_russian_words(), _LEXICON_SHARE * total)
-    return Lessons(lessons, partial(_remembered, teacher, memory))
+    return Lessons(lessons, partial(_remembered, embed, memory))
+
+
+def words_of(vocabulary: Sequence[str]) -> list[str]:
+    """Return the single words that lessons tell, for the tokenizer; repeated, since captions are too."""
+    words = [word for word, _ in (*_english_words(vocabulary), *_russian_words())]
+    return words * _WORD_REPEATS
+
+
+def _english_words(vocabulary: Sequence[str]) -> list[tuple[str, str]]:
+    return [(word, word) for word in vocabulary if word.isascii() and len(word) > 2]
 
 
 def _of_words(words: Sequence[tuple[str, str]], weight: float) -> list[Lesson]:
@@ -52,13 +59,13 @@ def _russian_words() -> list[tuple[str, str]]:
     return [(russian, english) for russian, english in pairs]
 
 
-def _remembered(teacher: SentenceTeacher, memory: Path, texts: Sequence[str]) -> Vectors:
+def _remembered(embed: Callable[[Sequence[str]], Vectors], memory: Path, texts: Sequence[str]) -> Vectors:
     digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()
     if memory.is_file():
         known = load_file(memory)
         if digest in known:
             return known[digest]
-    vectors = teacher.embed(texts)
+    vectors = embed(texts)
     partly = memory.with_suffix(".partial")
     save_file({digest: vectors}, partly)
     partly.replace(memory)

@@ -15,20 +15,22 @@ from torch import nn
 
 from limner.config import from_dict, override, to_dict
 from limner.data.captions import Captions
-from limner.data.loader import CaptionedLoader
 from limner.data.progress import Report, Say
 from limner.data.tokenizer import Tokenizer
 from limner.errors import LimnerError, TrainingError, UsageError
+from limner.interop.sentence_teacher import SentenceTeacher
 from limner.models.checkpoints import resolve, save_model, write_file
 from limner.models.clip import CLIP
 from limner.models.relevance import RelevanceModel
+from limner.objectives.base import Objective
 from limner.recipes import RECIPES
 from limner.recipes.base import Run
 from limner.search.calibrate import write_calibration
 from limner.search.reranker import load_reranker
 from limner.services.calibrating import calibrate, describe
 from limner.services.courses import COURSES, Course, Material
-from limner.services.starting import build_model, with_sizes_of, with_vocabulary
+from limner.services.starting import build_model, save_beside, with_sizes_of, with_vocabulary
+from limner.services.teaching import words_of
 from limner.services.validation import HeldOut, open_sets
 from limner.training.logging import RunLog
 from limner.training.loop import Monitor
@@ -92,7 +94,7 @@ def start_run(
     run = override(run, settings)
     sets, rows, _ = open_sets(data)
     captions = Captions(sets, rows, run.loader.captions)
-    tokenizer = start.tokenizer if start else Tokenizer.train(captions.all_texts(), run.tokenizer)
+    tokenizer = start.tokenizer if start else Tokenizer.train(_texts(run, captions), run.tokenizer)
     run = with_vocabulary(run, tokenizer, is_new=start is None)
     build_model(run, start)  # refuses sizes that do not fit before anything is written
     values = {
@@ -114,6 +116,12 @@ def start_run(
             if latest_state(out / "checkpoints") is None:  # nothing is lost, and the folder is free for another try
                 shutil.rmtree(out, ignore_errors=True)
             raise
+
+
+def _texts(run: Run, captions: Captions) -> list[str]:
+    """Return what a new tokenizer learns from: the captions, and the words of a teacher if there is one."""
+    words = words_of(SentenceTeacher().vocabulary) if run.objective.kind.startswith("taught") else []
+    return captions.all_texts() + words
 
 
 def resume_run(out: Path, *, report: Report, say: Say) -> TrainingReport:
@@ -160,13 +168,14 @@ def _go_on(out: Path, *, report: Report, say: Say) -> TrainingReport:
         tokenizer=Tokenizer.load(out),
         model=build_model(run, start),
         start=start,
+        start_folder=resolve(values["initial"]) if values["initial"] else None,
         say=say,
     )
     course = COURSES[run.objective.kind](material)
     before = course.figures(start.model) if start else None
     if before:
         say(f"before: {_sentence(before)}")
-    say(f"training on {len(course.loader):,} pictures, validating on {len(material.held_out):,}")
+    say(f"training on {len(course.loader):,} {course.what}, validating on {len(material.held_out):,} pictures")
     with closing(RunLog(out, step=latest_step(out / "checkpoints"))) as log:
         final = run_loop(
             course.objective,
@@ -175,20 +184,20 @@ def _go_on(out: Path, *, report: Report, say: Say) -> TrainingReport:
             folder=out / "checkpoints",
             monitor=_monitor(material, course, log, report=report),
         )
-    _save(out / "last", final, material.tokenizer)
+    _save(out / "last", final, material.tokenizer, course.objective)
     best = load_reranker(out)
     outcome = TrainingReport(
         run=out,
         steps=run.loop.num_steps,
-        num_pictures=len(course.loader),
+        num_pictures=len(course.loader) if course.what == "pictures" else 0,
         num_held_out=len(material.held_out),
         before=before or None,
         after=course.figures(best.model),
         num_truncated=course.loader.num_truncated,
         embeds=isinstance(final, CLIP),
     )
-    _tell(outcome, course.loader, say)
-    if len(material.held_out) and (run.ranking is None or run.ranking.document == "picture"):
+    _tell(outcome, course.loader.num_broken, say)
+    if course.reads_texts and len(material.held_out) and (run.ranking is None or run.ranking.document == "picture"):
         found = calibrate(best, material.held_out)
         write_calibration(resolve(out), found)
         say("; ".join(["calibrated", *describe(found)]))
@@ -202,7 +211,8 @@ def _monitor(material: Material, course: Course, log: RunLog, *, report: Report)
     def on_log(step: int, metrics: dict[str, float]) -> None:
         log.write(step, metrics)
         if "loss" in metrics:
-            report(step, run.loop.num_steps, f"loss {metrics['loss']:.3f}, accuracy {metrics['accuracy']:.2f}")
+            shown = [f"{name} {metrics[name]:.3f}" for name in ("loss", "accuracy") if name in metrics]
+            report(step, run.loop.num_steps, ", ".join(shown))
             for side in ("image", "text"):
                 late = step > run.loop.warmup_steps and side not in warned
                 if late and metrics.get(f"{side}_likeness", 0.0) > _COLLAPSED:
@@ -215,13 +225,14 @@ def _monitor(material: Material, course: Course, log: RunLog, *, report: Report)
             say(f"step {step}: {_sentence({name.split('/')[1]: value for name, value in metrics.items()})}")
 
     def keep(model: nn.Module, step: int) -> None:
-        _save(material.out / "best", model, material.tokenizer)
+        _save(material.out / "best", model, material.tokenizer, course.objective)
 
     return Monitor(log=on_log, validate=lambda model: course.figures(cast(RelevanceModel, model)), keep=keep)
 
 
-def _save(folder: Path, model: nn.Module, tokenizer: Tokenizer) -> None:
+def _save(folder: Path, model: nn.Module, tokenizer: Tokenizer, objective: Objective) -> None:
     tokenizer.save(folder)
+    save_beside(folder, objective)
     save_model(folder, model)
 
 
@@ -229,11 +240,11 @@ def _sentence(figures: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
 
 
-def _tell(outcome: TrainingReport, loader: CaptionedLoader, say: Say) -> None:
+def _tell(outcome: TrainingReport, num_broken: int, say: Say) -> None:
     if outcome.num_truncated:
         say(f"{outcome.num_truncated:,} captions were longer than the model reads and were cut")
-    if loader.num_broken:
-        say(f"{loader.num_broken:,} pictures could not be decoded; `limner data check` names them")
+    if num_broken:
+        say(f"{num_broken:,} pictures could not be decoded; `limner data check` names them")
     say(f"after: {_sentence(outcome.after)}")
     if outcome.got_worse:
         say(

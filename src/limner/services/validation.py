@@ -17,7 +17,7 @@ from limner.data.splitting import hash_share, hold_out
 from limner.errors import PictureError
 from limner.evaluation.ranking import figures_of_scores, figures_of_vectors
 from limner.nn.parts import Parts
-from limner.search.embedder import Embedder
+from limner.search.embedder import Embedder, Vectors
 from limner.search.reranker import Reranker, ScoreMatrix
 
 __all__ = ["HeldOut", "JudgedPairs", "open_sets"]
@@ -78,12 +78,15 @@ class HeldOut:
         """Return the number of held-out pictures."""
         return len(self.captions)
 
-    def figures(self, embedder: Embedder) -> dict[str, float]:
-        """Return text -> picture R@1, R@5, R@10, MRR and mAP of a model; nothing if nothing is held out."""
+    def figures(self, embedder: Embedder, texts: Vectors | None = None) -> dict[str, float]:
+        """Return text -> picture R@1, R@5, R@10, MRR and mAP of a model; nothing if nothing is held out.
+
+        `texts` are the embeddings of `captions`, if something else than the model's own text tower makes them.
+        """
         if not self.captions:
             return {}
         pictures = embedder.embed_pictures(self.squares(embedder.image_size))
-        texts = embedder.embed_texts(self.captions)
+        texts = embedder.embed_texts(self.captions) if texts is None else texts
         relevant = [np.flatnonzero(row) for row in self.relevance()]
         values = figures_of_vectors(texts, pictures, relevant, self._ids())
         return {name: float(values[name].mean()) for name in _SHOWN}

@@ -23,7 +23,9 @@ LOSSES: dict[str, Callable] = {
     "weighted": lambda s, n, p, q, hits: sampled_softmax(s, n, q, hits, positive_probability=torch.full_like(s, 0.3)),
     "log_q_softmax": log_q_softmax,
     "noise_contrastive": noise_contrastive,
+    "noise_contrastive_with_share": lambda s, n, p, q, hits: noise_contrastive(s, n, p, q, hits, share=p.exp()),
     "negative_sampling": lambda s, n, p, q, hits: negative_sampling(s, n, hits),
+    "negative_sampling_with_share": lambda s, n, p, q, hits: negative_sampling(s, n, hits, share=p.exp()),
 }
 every_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 
@@ -48,7 +50,8 @@ def sigmoid(value: float) -> float:
 @pytest.mark.parametrize("seed", range(4))
 def test_each_equals_a_double_loop(seed: int) -> None:
     positives, negatives, positive_log_q, log_q, hits = case(seed)
-    totals = dict.fromkeys(["sampled", "log_q", "nce", "neg"], 0.0)
+    share = torch.tensor([0.0, 0.3, 2.0], dtype=torch.float64)
+    totals = dict.fromkeys(["sampled", "log_q", "nce", "neg", "nce_share", "neg_share"], 0.0)
     for i in range(3):
         s, shift = positives[i].item(), (positive_log_q[i] + math.log(4)).item()
         drawn = [(negatives[i, d].item(), (log_q[i, d] + math.log(4)).item()) for d in range(4) if not hits[i, d]]
@@ -57,11 +60,17 @@ def test_each_equals_a_double_loop(seed: int) -> None:
         totals["log_q"] += -(s - shift) + math.log(math.exp(s - shift) + others)
         totals["nce"] -= math.log(sigmoid(s - shift)) + sum(math.log(sigmoid(c - each)) for each, c in drawn)
         totals["neg"] -= math.log(sigmoid(s)) + sum(math.log(sigmoid(-each)) for each, _ in drawn)
+        totals["nce_share"] -= share[i].item() * math.log(sigmoid(shift - s))
+        totals["neg_share"] -= share[i].item() * math.log(sigmoid(-s))
+    totals["nce_share"] += totals["nce"]
+    totals["neg_share"] += totals["neg"]
     values = {
         "sampled": sampled_softmax(positives, negatives, log_q, hits),
         "log_q": log_q_softmax(positives, negatives, positive_log_q, log_q, hits),
         "nce": noise_contrastive(positives, negatives, positive_log_q, log_q, hits),
         "neg": negative_sampling(positives, negatives, hits),
+        "nce_share": noise_contrastive(positives, negatives, positive_log_q, log_q, hits, share=share),
+        "neg_share": negative_sampling(positives, negatives, hits, share=share),
     }
     for name, value in values.items():
         assert value.item() == pytest.approx(totals[name] / 3, rel=1e-9)
@@ -214,6 +223,23 @@ def test_noise_contrastive_recovers_the_log_probabilities_and_normalises_itself(
 def test_negative_sampling_recovers_the_log_probabilities_less_those_of_the_noise() -> None:
     scores = optimum(lambda s, n, shown: negative_sampling(s, n))
     torch.testing.assert_close(scores, LOG_P - LOG_Q - math.log(8), rtol=0, atol=1e-4)
+
+
+def test_the_share_of_a_positive_that_the_noise_cannot_draw_mends_its_score() -> None:
+    def own(shown: Tensor) -> Tensor:
+        return TICKETS[None] == shown[:, None]
+
+    def share(shown: Tensor) -> Tensor:
+        return 8 * LOG_Q[shown].exp()
+
+    nce = optimum(
+        lambda s, n, shown: noise_contrastive(s, n, LOG_Q[shown], LOG_Q[TICKETS][None], own(shown), share=share(shown))
+    )
+    torch.testing.assert_close(nce, LOG_P, rtol=0, atol=1e-4)
+    neg = optimum(lambda s, n, shown: negative_sampling(s, n, own(shown), share=share(shown)))
+    torch.testing.assert_close(neg, LOG_P - LOG_Q - math.log(8), rtol=0, atol=1e-4)
+    without = optimum(lambda s, n, shown: noise_contrastive(s, n, LOG_Q[shown], LOG_Q[TICKETS][None], own(shown)))
+    assert without.exp().sum() > 1.2
 
 
 def test_an_accidental_hit_is_masked_and_has_no_gradient() -> None:
