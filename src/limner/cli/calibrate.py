@@ -1,5 +1,6 @@
 """`limner calibrate`: teach a model how likely its scores are to be right."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -33,7 +34,7 @@ def calibrate(
         raise UsageError(f"unknown method '{method}'; known: {', '.join(calibrating.METHODS)}")
     found = calibrating.calibrate_model(model, data, method=chosen, say=note)
     if as_json:
-        print_json(to_dict(found))
+        print_json(to_dict(replace(found, references="")))
     else:
         for sentence in calibrating.describe(found):
             note(sentence)

@@ -11,10 +11,16 @@ Three ways, each a curve from scores to probabilities, kept as numbers in `calib
 
   with R the number of answers that a query has there on average.
 
+A cosine means more to one query than to another: short words lie near everything. So where a model embeds, a curve is
+fitted on standard scores, those of a query's hits less the mean of its scores of some reference pictures, divided by
+their spread. The references are kept with the curves and are the same whatever is searched, so a collection of nothing
+but shoes still answers "a shoe".
+
 Held-out pairs are those that a search would show: each query's ten best, once among all pictures and once without its
 answers, so that as many queries have no answer as have one.
 """
 
+import base64
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -39,9 +45,11 @@ __all__ = [
     "Shortlists",
     "calibration_error",
     "fit_curve",
+    "kept_references",
     "nce_curve",
     "read_calibration",
     "shortlists",
+    "standard_scores",
     "write_calibration",
 ]
 
@@ -54,6 +62,7 @@ _FEWEST = 8
 _ENOUGH_FOR_STEPS = 1000
 _BINS = 15
 _SURE = 0.5
+_LEAST_SPREAD = 1e-6
 
 PairScores = Float[np.ndarray, " pairs"]
 Relevant = Bool[np.ndarray, " pairs"]
@@ -87,11 +96,47 @@ class Curve:
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """The curves of a model's scores of pictures that words or pictures ask for; None where too few are known."""
+    """The curves of a model's scores of pictures that words or pictures ask for; None where too few are known.
+
+    With `references`, embeddings in base64 of float16, curves are of standard scores.
+    """
 
     fingerprint: str
     text: Curve | None = None
     picture: Curve | None = None
+    references: str = ""
+
+    def reference_vectors(self, dim: int) -> Float[np.ndarray, "references dim"]:
+        """Return the embeddings of the reference pictures, none if curves are of scores as they are.
+
+        Raises:
+            ModelError: if they are damaged.
+        """
+        try:
+            numbers = np.frombuffer(base64.b64decode(self.references, validate=True), dtype="<f2")
+            vectors = numbers.reshape(-1, dim).astype(np.float32)
+        except ValueError as error:
+            raise ModelError(f"the references of {_FILE} are damaged ({error}); run `limner calibrate`") from None
+        if not np.isfinite(vectors).all():
+            raise ModelError(f"the references of {_FILE} are damaged (no finite numbers); run `limner calibrate`")
+        return vectors
+
+
+def kept_references(vectors: Float[np.ndarray, "references dim"]) -> str:
+    """Return embeddings as a `Calibration` keeps them."""
+    return base64.b64encode(vectors.astype("<f2").tobytes()).decode()
+
+
+def standard_scores(
+    scores: Float[np.ndarray, "queries documents"], of_references: Float[np.ndarray, "queries references"]
+) -> Float[np.ndarray, "queries documents"]:
+    """Return scores less the mean of each query's scores of the references, divided by their standard deviation.
+
+    References with a score of -inf do not count.
+    """
+    counted = np.ma.masked_invalid(of_references.astype(np.float64))
+    middle, spread = counted.mean(axis=1).data, counted.std(axis=1).data
+    return (scores - middle[:, None]) / np.maximum(spread, _LEAST_SPREAD)[:, None]
 
 
 class Shortlists(NamedTuple):

@@ -212,10 +212,11 @@ class Collection:
         vectors = embed_terms(query.terms, self.embedder)
         weights = [term.weight for term in query.terms]
         sample = self._retriever.sample() if len(weights) > 1 and len(self) else vectors
-        hits = self.search_vector(mix(vectors, weights, sample), max(top, depth) if second else top, where)
+        vector = mix(vectors, weights, sample)
+        hits = self.search_vector(vector, max(top, depth) if second else top, where)
         if second is None:
-            return judge_hits(hits, query, self.embedder, min_relevance)
-        return judge_hits(second.rerank(query, hits)[:top], query, second.reranker, min_relevance)
+            return judge_hits(hits, query, vector, self.embedder, min_relevance)
+        return judge_hits(second.rerank(query, hits)[:top], query, vector, second.reranker, min_relevance)
 
     def search_vector(self, vector: np.ndarray, top: int = 10, where: str | None = None) -> list[Hit]:
         """Return the pictures whose embeddings are nearest to a unit vector, best first."""

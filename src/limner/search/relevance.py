@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from jaxtyping import Float
 
 from limner.errors import ModelError, UsageError
 from limner.models.checkpoints import resolve
-from limner.search.calibrate import Curve, read_calibration
+from limner.search.calibrate import Calibration, Curve, read_calibration, standard_scores
 from limner.search.embedder import Embedder
 from limner.search.query import Query
 from limner.search.reranker import Reranker
@@ -15,9 +16,15 @@ from limner.search.retrieve import Hit
 
 __all__ = ["judge_hits"]
 
+Vector = Float[np.ndarray, " embed_dim"]
 
-def judge_hits(hits: Sequence[Hit], query: Query, judge: Embedder | Reranker, min_relevance: float | None) -> list[Hit]:
-    """Return hits with their relevance, and of them those of at least `min_relevance`; `judge` gave their scores.
+
+def judge_hits(
+    hits: Sequence[Hit], query: Query, vector: Vector, judge: Embedder | Reranker, min_relevance: float | None
+) -> list[Hit]:
+    """Return hits with their relevance, and of them those of at least `min_relevance`.
+
+    `judge` gave their scores; `vector` is the embedding of the query.
 
     Without a `min_relevance`, hits of a model that is not calibrated, or of a mixture, stay as they are.
 
@@ -28,35 +35,43 @@ def judge_hits(hits: Sequence[Hit], query: Query, judge: Embedder | Reranker, mi
     """
     if min_relevance is not None and not 0 <= min_relevance <= 1:
         raise UsageError(f"a relevance is a probability between 0 and 1, got {min_relevance:g}")
-    curve = _curve(query, judge, is_needed=min_relevance is not None)
-    if curve is None:
+    calibration, curve = _curve(query, judge, is_needed=min_relevance is not None)
+    if calibration is None or curve is None:
         return list(hits)
     scores = np.array([hit.score for hit in hits], dtype=np.float64)
-    if isinstance(judge, Embedder):
+    if calibration.references:
+        references = calibration.reference_vectors(len(vector))
+        scores = standard_scores(scores[None], (references @ vector)[None])[0]
+    elif isinstance(judge, Embedder):
         scores = judge.scores_of_cosines(scores)
     told = curve.relevance(scores)
     judged = [replace(hit, relevance=round(float(each), 4)) for hit, each in zip(hits, told, strict=True)]
     return judged if min_relevance is None else [hit for hit in judged if (hit.relevance or 0.0) >= min_relevance]
 
 
-def _curve(query: Query, judge: Embedder | Reranker, *, is_needed: bool) -> Curve | None:
+def _curve(
+    query: Query, judge: Embedder | Reranker, *, is_needed: bool
+) -> tuple[Calibration, Curve] | tuple[None, None]:
     if len(query.terms) != 1 or query.terms[0].weight <= 0:
         if is_needed:
             raise UsageError("a mixture has no relevance; ask with one text or one picture, or leave out the minimum")
-        return None
+        return None, None
     try:
         calibration = read_calibration(resolve(judge.name), judge.fingerprint)
     except ModelError:
         if is_needed:
             raise
-        return None
+        return None, None
     kind = "words" if query.terms[0].picture is None else "pictures"
     curve = None
-    if calibration is not None:
+    if isinstance(judge, Reranker) and judge.kind == "clip":
+        if is_needed:
+            raise ModelError(f"{judge.name} embeds, so as a re-ranker it tells no relevance; search without --rerank")
+    elif calibration is not None:
         curve = calibration.text if kind == "words" else calibration.picture
     if curve is None and is_needed:
         raise ModelError(
             f"{judge.name} is not calibrated for {kind}; run `limner calibrate {judge.name} --data SET` "
             "on a set with held-out pictures"
         )
-    return curve
+    return (calibration, curve) if calibration is not None and curve is not None else (None, None)

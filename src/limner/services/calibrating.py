@@ -9,20 +9,26 @@ from limner.data.picture_set import PictureSet
 from limner.data.progress import Say
 from limner.errors import DataError, ModelError
 from limner.models.checkpoints import resolve
+from limner.models.clip import CLIP
 from limner.search.calibrate import (
     METHODS,
     Calibration,
     Curve,
     Method,
     fit_curve,
+    kept_references,
     nce_curve,
     shortlists,
+    standard_scores,
     write_calibration,
 )
 from limner.search.reranker import Reranker, load_reranker
 from limner.services.validation import HeldOut, open_sets
 
 __all__ = ["METHODS", "Calibration", "calibrate", "calibrate_model", "describe"]
+
+_MOST_REFERENCES = 128
+_FEWEST_REFERENCES = 32
 
 
 def calibrate_model(model: str | Path, data: Sequence[Path], *, method: Method | None = None, say: Say) -> Calibration:
@@ -49,18 +55,27 @@ def calibrate_model(model: str | Path, data: Sequence[Path], *, method: Method |
 def calibrate(
     scorer: Reranker, held_out: HeldOut, *, method: Method | None = None, num_answers: float = 1.0
 ) -> Calibration:
-    """Return the curves of a model for words and for pictures that ask for pictures, where enough are held out."""
+    """Return the curves of a model for words and for pictures that ask for pictures, where enough are held out.
+
+    The first held-out pictures are the references of a model that embeds, unless its scores are self-normalised.
+    """
+    count = min(len(held_out), _MOST_REFERENCES)
+    is_standard = isinstance(scorer.model, CLIP) and method != "nce" and count >= _FEWEST_REFERENCES
     curves: dict[str, Curve | None] = {"text": None, "picture": None}
     for kind in ("text", "picture"):
         judged = held_out.pairs(scorer, query=kind, document="picture")
         if judged is None:
             continue
-        lists = shortlists(judged.scores, judged.relevance, judged.concepts)
+        scores = standard_scores(judged.scores, judged.scores[:, :count]) if is_standard else judged.scores
+        lists = shortlists(scores, judged.relevance, judged.concepts)
         try:
             curves[kind] = nce_curve(num_answers, lists) if method == "nce" else fit_curve(lists, method)
         except DataError:
             continue
-    return Calibration(fingerprint=scorer.fingerprint, **curves)
+    references = ""
+    if is_standard:
+        references = kept_references(held_out.embeddings(scorer, count))
+    return Calibration(fingerprint=scorer.fingerprint, references=references, **curves)
 
 
 def answers_a_query(sets: Sequence[PictureSet], rows: Sequence[np.ndarray]) -> float:

@@ -122,6 +122,11 @@ class HeldOut:
         concepts = np.unique(self.concepts, return_inverse=True)[1]
         return JudgedPairs(scores, relevance[asked], concepts[asked])
 
+    def embeddings(self, scorer: Reranker, count: int) -> Vectors:
+        """Return the embeddings of the first held-out pictures by a model that embeds."""
+        parts = scorer.picture_parts(self.squares(scorer.image_size)[:count])
+        return parts.vectors[:, 0].numpy()
+
     def relevance(self) -> Bool[np.ndarray, "queries documents"]:
         """Return whether a held-out picture answers a held-out caption: the same concept, or the same caption."""
         keys = (self.concepts, [caption.casefold() for caption in self.captions])

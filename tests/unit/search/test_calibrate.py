@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,11 @@ from limner.search.calibrate import (
     Shortlists,
     calibration_error,
     fit_curve,
+    kept_references,
     nce_curve,
     read_calibration,
     shortlists,
+    standard_scores,
     write_calibration,
 )
 
@@ -150,3 +153,32 @@ def test_a_calibration_survives_the_file_and_belongs_to_its_weights(tmp_path: Pa
         (tmp_path / "calibration.json").write_text(text)
         with pytest.raises(ModelError, match="limner calibrate"):
             read_calibration(tmp_path, "abc")
+
+
+def test_standard_scores_are_those_of_a_loop_and_know_no_scale() -> None:
+    generator = np.random.default_rng(3)
+    scores, references = generator.normal(size=(5, 7)), generator.normal(size=(5, 9))
+    references[2, 4] = -np.inf
+    found = standard_scores(scores, references)
+    for query in range(5):
+        counted = [value for value in references[query] if np.isfinite(value)]
+        expected = (scores[query] - np.mean(counted)) / np.std(counted)
+        np.testing.assert_allclose(found[query], expected, rtol=1e-9)
+    np.testing.assert_allclose(standard_scores(3 * scores + 2, 3 * references + 2), found, rtol=1e-9)
+    assert np.isfinite(standard_scores(scores, np.ones((5, 3)))).all()
+
+
+def test_standard_scores_tell_queries_apart_that_lie_near_everything() -> None:
+    """Of two queries, one lies near all pictures: its best wrong score is above the other's right one."""
+    scores = np.array([[0.9, 0.8, 0.82, 0.81, 0.79, 0.8], [0.1, 0.12, 0.11, 0.6, 0.09, 0.1]])
+    found = standard_scores(scores, scores[:, [1, 2, 4, 5]])
+    assert found[0, 3] < found[1, 3]
+
+
+def test_references_survive_the_file_and_damaged_ones_are_named() -> None:
+    vectors = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float16).astype(np.float32)
+    calibration = Calibration(fingerprint="abc", references=kept_references(vectors))
+    np.testing.assert_array_equal(calibration.reference_vectors(8), vectors)
+    for damaged in ("%%%", calibration.references[:-4], kept_references(vectors * np.nan)):
+        with pytest.raises(ModelError, match="limner calibrate"):
+            replace(calibration, references=damaged).reference_vectors(8)
