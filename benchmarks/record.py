@@ -19,7 +19,7 @@ _FIGURES_FROM, _FIGURES_TO = "<!-- figures -->", "<!-- end of figures -->"
 def write_result(name: str, title: str, body: str, *, packages: Sequence[str] = ("torch",)) -> Path:
     """Write `results/NAME.md`: the title, how it was measured, and the body."""
     facts = {
-        "command": "`" + " ".join(["python", *sys.argv]).replace(str(_ROOT) + os.sep, "") + "`",
+        "command": "`" + " ".join(["python", *map(_shown, sys.argv)]) + "`",
         "machine": describe_machine(),
         "software": ", ".join([f"Python {platform.python_version()}", *(f"{p} {version(p)}" for p in packages)]),
         "commit": describe_commit(),
@@ -45,6 +45,14 @@ def show_figures(page: Path, text: str) -> None:
     if not mark:
         raise ValueError(f"{page} has no place for figures between {_FIGURES_FROM} and {_FIGURES_TO}")
     page.write_text(f"{before}{_FIGURES_FROM}\n{text.strip()}\n{_FIGURES_TO}{after}", encoding="utf-8")
+
+
+def _shown(word: str) -> str:
+    """Return a word of the command without this machine's folders: within the project its path, elsewhere its name."""
+    path = Path(word)
+    if not path.is_absolute():
+        return word
+    return str(path.relative_to(_ROOT)) if path.is_relative_to(_ROOT) else path.name
 
 
 def describe_machine() -> str:

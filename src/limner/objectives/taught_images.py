@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
 
 from limner.config import Count, Share
 from limner.losses.contrastive import symmetric_info_nce
@@ -18,6 +17,7 @@ from limner.losses.similarity import cosine, dot_product
 from limner.models.clip import CLIP
 from limner.objectives.base import Objective, StepOutput
 from limner.objectives.clip import likeness
+from limner.objectives.teacher_map import TeacherMap
 from limner.types import CaptionedBatch
 
 __all__ = ["TaughtImagesObjective", "TaughtImagesObjectiveConfig"]
@@ -39,13 +39,13 @@ class TaughtImagesObjective(Objective):
         super().__init__()
         self.model: CLIP = model
         self.config = config
-        self.teacher_projection = nn.Linear(config.teacher_dim, model.config.embed_dim, bias=False)
+        self.teacher_projection = TeacherMap(config.teacher_dim, model.config.embed_dim)
 
     def forward(self, batch: CaptionedBatch, step: int) -> StepOutput:
         """Return the contrast of a batch, its accuracy among all texts, scale and how alike the embeddings are."""
         assert batch.teacher is not None and batch.lessons is not None
         images = self.model.encode_images(batch.images)
-        texts = self.map(torch.cat([batch.teacher, batch.lessons]))
+        texts = self.teacher_projection(torch.cat([batch.teacher, batch.lessons]))
         relevance = same_concept_or_text(batch.concepts, batch.texts)
         further = torch.zeros(len(images), len(batch.lessons), dtype=torch.bool, device=relevance.device)
         is_other = cosine(batch.teacher, batch.lessons) < self.config.most_alike
@@ -59,7 +59,3 @@ class TaughtImagesObjective(Objective):
             "image_likeness": likeness(images.detach()),
         }
         return StepOutput(symmetric_info_nce(scores, relevance, mask), metrics)
-
-    def map(self, vectors: Tensor) -> Tensor:
-        """Return unit vectors W t / |W t| of the joint space for the teacher's vectors t, [texts, teacher_dim]."""
-        return nn.functional.normalize(self.teacher_projection(vectors), dim=-1)

@@ -7,13 +7,12 @@ What the teacher's vectors t say in the joint space, W t, is known from the run 
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import nn
-
 from limner.config import Count
 from limner.losses.distillation import cosine_distance
 from limner.models.clip import CLIP
 from limner.objectives.base import Objective, StepOutput
 from limner.objectives.clip import likeness
+from limner.objectives.teacher_map import TeacherMap
 from limner.types import LessonBatch
 
 __all__ = ["TaughtTextsObjective", "TaughtTextsObjectiveConfig"]
@@ -34,10 +33,10 @@ class TaughtTextsObjective(Objective):
         super().__init__()
         self.model: CLIP = model
         self.config = config
-        self.teacher_projection = nn.Linear(config.teacher_dim, model.config.embed_dim, bias=False)
+        self.teacher_projection = TeacherMap(config.teacher_dim, model.config.embed_dim)
 
     def forward(self, batch: LessonBatch, step: int) -> StepOutput:
         """Return the mean of 1 - cos(f(text), W t), and how alike the embeddings are."""
         texts = self.model.encode_texts(batch.tokens)
-        taught = nn.functional.normalize(self.teacher_projection(batch.teacher), dim=-1)
+        taught = self.teacher_projection(batch.teacher)
         return StepOutput(cosine_distance(texts, taught.detach()), {"text_likeness": likeness(texts.detach())})

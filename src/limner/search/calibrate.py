@@ -112,14 +112,21 @@ class Calibration:
         Raises:
             ModelError: if they are damaged.
         """
-        try:
-            numbers = np.frombuffer(base64.b64decode(self.references, validate=True), dtype="<f2")
-            vectors = numbers.reshape(-1, dim).astype(np.float32)
-        except ValueError as error:
-            raise ModelError(f"the references of {_FILE} are damaged ({error}); run `limner calibrate`") from None
-        if not np.isfinite(vectors).all():
-            raise ModelError(f"the references of {_FILE} are damaged (no finite numbers); run `limner calibrate`")
-        return vectors
+        return _vectors(self.references, dim)
+
+
+@lru_cache(maxsize=8)
+def _vectors(references: str, dim: int) -> Float[np.ndarray, "references dim"]:
+    """Decode references; every search asks for them, and they change seldom."""
+    try:
+        numbers = np.frombuffer(base64.b64decode(references, validate=True), dtype="<f2")
+        vectors = numbers.reshape(-1, dim).astype(np.float32)
+    except ValueError as error:
+        raise ModelError(f"the references of {_FILE} are damaged ({error}); run `limner calibrate`") from None
+    if not np.isfinite(vectors).all():
+        raise ModelError(f"the references of {_FILE} are damaged (no finite numbers); run `limner calibrate`")
+    vectors.setflags(write=False)
+    return vectors
 
 
 def kept_references(vectors: Float[np.ndarray, "references dim"]) -> str:

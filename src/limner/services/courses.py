@@ -85,7 +85,7 @@ def _taught_images(material: Material) -> Course:
 
     def figures(judged: RelevanceModel) -> dict[str, float]:
         with torch.inference_mode():
-            texts = objective.map(read).numpy()
+            texts = objective.teacher_projection(read).numpy()
         return held_out.figures(Embedder(cast(CLIP, judged), material.tokenizer, name="run"), texts)
 
     return Course(objective=objective, batches=loader.batches, loader=loader, figures=figures, reads_texts=False)

@@ -92,7 +92,11 @@ def test_without_further_texts_the_loss_is_clips(loader: CaptionedLoader) -> Non
     objective, batch = of_images(), loader.batch(0)
     assert batch.teacher is not None
     alone = replace(batch, lessons=torch.zeros(0, 7))
-    scores = objective.model.encode_images(batch.images) @ objective.map(batch.teacher).T * objective.model.scale()
+    scores = (
+        objective.model.encode_images(batch.images)
+        @ objective.teacher_projection(batch.teacher).T
+        * objective.model.scale()
+    )
     clips = symmetric_info_nce(scores, same_concept_or_text(batch.concepts, batch.texts))
     torch.testing.assert_close(objective(alone, 0).loss, clips)
 
