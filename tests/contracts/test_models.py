@@ -11,13 +11,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from limner.config import from_dict, to_dict
-from limner.errors import ModelError
+from limner.errors import ModelError, UsageError
 from limner.models.checkpoints import MODELS, load_model, save_model
 from limner.models.clip import CLIP, CLIPConfig
 from limner.models.cross_encoder import CrossEncoder, CrossEncoderConfig
 from limner.models.language_relevance import LanguageRelevance, LanguageRelevanceConfig
 from limner.models.late_interaction import LateInteraction, LateInteractionConfig
 from limner.models.relevance import RelevanceModel
+from limner.models.stir import STIR, STIRConfig
 from limner.nn.inverted_residual import InvertedResidualConfig, InvertedResidualStage
 from limner.nn.parts import every_pair, joined
 from limner.nn.text import TextConfig
@@ -55,6 +56,12 @@ def clip_outputs(model: CLIP, images: Tensor, tokens: Tensor) -> Tensor:
     return torch.cat([*model(images, tokens), relevance_outputs(model, images, tokens)], dim=1)
 
 
+def stir_outputs(model: STIR, images: Tensor, tokens: Tensor) -> Tensor:
+    """The scores of each picture and another, which its row alone says, in one order and in both: [rows, 2]."""
+    one, other = model.picture_parts(images), model.picture_parts(1 - images)
+    return torch.stack([model.pair_scores(one, other), model.ordered_scores(other, one)], dim=1)
+
+
 SIDES = {"vision": SMALL_VIT, "text": SMALL_TEXT}
 JOINT = TransformerConfig(dim=24, depth=1, num_heads=2)
 CASES: dict[str, tuple[str, object, Callable[..., Tensor]]] = {
@@ -72,7 +79,18 @@ CASES: dict[str, tuple[str, object, Callable[..., Tensor]]] = {
     ),
     "language model": ("language", LanguageRelevanceConfig(**SIDES, true_token=7, false_token=8), relevance_outputs),
     "late interaction": ("late", LateInteractionConfig(**SIDES, embed_dim=24), relevance_outputs),
+    **{
+        f"stir, {form}, {num_separate} layers separate, with a {name}": (
+            "stir",
+            STIRConfig(form=form, vision=vision, layers=JOINT, num_separate=num_separate, embed_dim=32),
+            stir_outputs,
+        )
+        for name, vision, depths in (("vit", SMALL_VIT, (0, 1, 2)), ("convolution", SMALL_CONVOLUTION, (0, 1)))
+        for form, num_separate in [("pair", 0), ("interaction", 0), *(("cached", depth) for depth in depths)]
+    },
 }
+PICTURES_ONLY = tuple(name for name, (kind, _, _) in CASES.items() if not MODELS[kind][0].reads_texts)
+READERS = tuple(name for name in CASES if name not in PICTURES_ONLY)
 
 Case = tuple[nn.Module, Callable[..., Tensor]]
 
@@ -81,18 +99,25 @@ def test_every_model_has_a_case() -> None:
     assert {kind for kind, _, _ in CASES.values()} == set(MODELS)
 
 
-@pytest.fixture(params=sorted(CASES))
-def case(request: pytest.FixtureRequest) -> Case:
+def build(name: str) -> Case:
     torch.manual_seed(0)
-    kind, config, outputs = CASES[request.param]
+    kind, config, outputs = CASES[name]
     return MODELS[kind][0](config).eval(), outputs
 
 
-@pytest.fixture
-def relevance_model(case: Case) -> RelevanceModel:
-    if not isinstance(case[0], RelevanceModel):
-        pytest.skip("judges no pairs")
-    return case[0]
+@pytest.fixture(params=sorted(CASES))
+def case(request: pytest.FixtureRequest) -> Case:
+    return build(request.param)
+
+
+@pytest.fixture(params=READERS)
+def relevance_model(request: pytest.FixtureRequest) -> RelevanceModel:
+    return build(request.param)[0]
+
+
+@pytest.fixture(params=PICTURES_ONLY)
+def picture_model(request: pytest.FixtureRequest) -> STIR:
+    return build(request.param)[0]
 
 
 def test_the_config_survives_json(case: Case) -> None:
@@ -132,8 +157,9 @@ def test_rows_do_not_mix(case: Case) -> None:
     torch.testing.assert_close(outputs(model, images, tokens), torch.cat(alone), atol=1e-5, rtol=1e-4)
 
 
-def test_padding_does_not_change_a_text(case: Case) -> None:
-    model, outputs = case
+@pytest.mark.parametrize("name", READERS)
+def test_padding_does_not_change_a_text(name: str) -> None:
+    model, outputs = build(name)
     images = some_images()[:1]
     short = torch.tensor([[1, 7, 9, 2]])
     padded = torch.tensor([[1, 7, 9, 2, 0, 0, 0, 0]])
@@ -170,6 +196,72 @@ def test_distances_are_bounded_and_fall_as_scores_rise(relevance_model: Relevanc
     distances = relevance_model.distances(scores)
     assert bool((distances >= 0).all()) and bool((distances <= 2).all())
     assert bool((distances.diff(dim=1) <= 0).all())
+
+
+def test_pictures_asked_with_alone_score_as_pairs_and_kept_halved_nearly_so(picture_model: STIR) -> None:
+    images = some_images()
+    parts = picture_model.picture_parts(images)
+    scores = picture_model.all_scores(parts, parts)
+    torch.testing.assert_close(picture_model.pair_scores(*every_pair(parts, parts)).view(4, 4), scores)
+    kept = replace(parts, vectors=parts.vectors.half().float())
+    torch.testing.assert_close(picture_model.all_scores(parts, kept), scores, atol=2e-2, rtol=0)
+    assert not torch.equal(scores, scores[:1].expand(4, 4)), "the score depends on the query"
+    with pytest.raises(UsageError, match="ask with a picture"):
+        picture_model.text_parts(some_tokens())
+
+
+def test_both_orders_of_a_pair_score_alike(picture_model: STIR) -> None:
+    parts = picture_model.picture_parts(some_images())
+    scores = picture_model.all_scores(parts, parts)
+    torch.testing.assert_close(scores, scores.T, atol=1e-5, rtol=1e-5)
+    first, second = every_pair(parts, parts)
+    one, other = picture_model.ordered_scores(first, second), picture_model.ordered_scores(second, first)
+    torch.testing.assert_close((one + other) / 2, scores.flatten(), atol=1e-5, rtol=1e-5)
+
+
+def test_distances_of_stir_are_the_probability_of_no(picture_model: STIR) -> None:
+    parts = picture_model.picture_parts(some_images())
+    scores = picture_model.all_scores(parts, parts)
+    torch.testing.assert_close(picture_model.distances(scores), 1 - scores.sigmoid())
+
+
+def test_many_pairs_at_once_score_as_few(picture_model: STIR) -> None:
+    """More than are read at a time."""
+    images = torch.rand(12, 3, 32, 32, generator=torch.Generator().manual_seed(2))
+    parts = picture_model.picture_parts(images)
+    some = picture_model.all_scores(parts.take(torch.arange(3)), parts)
+    torch.testing.assert_close(picture_model.all_scores(parts, parts)[:3], some, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("vision", [SMALL_VIT, SMALL_CONVOLUTION], ids=["vit", "convolution"])
+def test_cached_stir_starts_where_its_extractor_stands(vision) -> None:
+    torch.manual_seed(0)
+    clip = CLIP(CLIPConfig(vision=vision, text=SMALL_TEXT, embed_dim=32)).eval()
+    stir = STIR(STIRConfig(vision=vision, layers=JOINT, num_separate=1, embed_dim=32, cosine_threshold=0.2)).eval()
+    own = stir.state_dict()
+    stir.load_state_dict(own | {name: value for name, value in clip.state_dict().items() if name in own})
+    parts, vectors = stir.picture_parts(some_images()), clip.encode_images(some_images())
+    torch.testing.assert_close(stir.embeddings(parts), vectors)
+    expected = (vectors @ vectors.T - 0.2) * 10
+    torch.testing.assert_close(stir.all_scores(parts, parts), expected, atol=0.1, rtol=0)
+
+
+def test_the_paired_pass_is_one_pass_over_stacked_pictures() -> None:
+    """Against the trunk itself, given a picture twice as high, with a head that copies the first feature."""
+    torch.manual_seed(0)
+    model = STIR(STIRConfig(form="pair", vision=SMALL_VIT, num_separate=0, is_symmetric=False)).eval()
+    images = some_images()
+    stacked = torch.cat([images, 1 - images], dim=2)
+    assert stacked.shape[2:] == (64, 32)
+    expected = model.head(model.vision(stacked))[:, 0]
+    found = model.pair_scores(model.picture_parts(images), model.picture_parts(1 - images))
+    torch.testing.assert_close(found, expected)
+    assert model.vision.embed(stacked).shape[1] == 1 + 8 * 4
+
+
+def test_more_separate_layers_than_there_are_is_an_error() -> None:
+    with pytest.raises(ValueError, match="num_separate 3 is more than the 2 layers"):
+        STIRConfig(vision=SMALL_VIT, num_separate=3)
 
 
 def test_embeddings_of_clip_have_unit_length() -> None:

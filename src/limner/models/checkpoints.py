@@ -16,6 +16,7 @@ from limner.models.clip import CLIP, CLIPConfig
 from limner.models.cross_encoder import CrossEncoder, CrossEncoderConfig
 from limner.models.language_relevance import LanguageRelevance, LanguageRelevanceConfig
 from limner.models.late_interaction import LateInteraction, LateInteractionConfig
+from limner.models.stir import STIR, STIRConfig
 
 __all__ = ["MODELS", "SHIPPED", "load_model", "resolve", "save_model", "write_file"]
 
@@ -24,6 +25,7 @@ MODELS: dict[str, tuple[Any, Any]] = {
     "cross": (CrossEncoder, CrossEncoderConfig),
     "language": (LanguageRelevance, LanguageRelevanceConfig),
     "late": (LateInteraction, LateInteractionConfig),
+    "stir": (STIR, STIRConfig),
 }
 
 _SHIPPED_FOLDER = Path(__file__).parent.parent / "pretrained"

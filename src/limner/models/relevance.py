@@ -15,13 +15,15 @@ __all__ = ["RelevanceModel"]
 class RelevanceModel(nn.Module, ABC):
     """Each side becomes parts by itself, which can be kept; a pair of parts becomes a score.
 
-    Its config has the sizes of both trunks as `vision` and `text`; the modules of these names are as in CLIP, so that
-    a trained CLIP can be started from.
+    Its config has the sizes of both trunks as `vision` and, if it reads texts, `text`; the modules of these names are as
+    in CLIP, so that a trained CLIP can be started from.
     """
 
     config: Any
     reads_pairs: ClassVar[bool]
     """Whether each pair costs a pass through layers, rather than a product of what is kept."""
+    reads_texts: ClassVar[bool] = True
+    """Whether words can ask or be asked for; otherwise its folder has no tokenizer."""
 
     @abstractmethod
     def picture_parts(self, images: Images) -> Parts:

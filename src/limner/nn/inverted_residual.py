@@ -84,6 +84,14 @@ class InvertedResidualConfig:
         if not 0 <= self.drop_path_rate < 1:
             raise ValueError(f"drop_path_rate {self.drop_path_rate} is not in [0, 1)")
 
+    @property
+    def grid_side(self) -> int:
+        """The side of the grid of features."""
+        side = -(-self.image_size // self.stem_stride)
+        for stage in self.stages:
+            side = -(-side // stage.stride)
+        return side
+
 
 class SameConv2d(nn.Conv2d):
     """A convolution whose output side is ceil(side / stride), with the odd pixel of padding on the right and below.

@@ -97,6 +97,20 @@ class Transformer(nn.Module):
         self, x: Float[Tensor, "batch length dim"], mask: AttentionMask | None = None
     ) -> Float[Tensor, "batch length dim"]:
         """Return the features of every position."""
-        for block in self.blocks:
+        return self.last(x, mask)
+
+    def first(
+        self, x: Float[Tensor, "batch length dim"], num_blocks: int, mask: AttentionMask | None = None
+    ) -> Float[Tensor, "batch length dim"]:
+        """Return what stands after the first blocks, for `last` to go on from."""
+        for block in self.blocks[:num_blocks]:
+            x = block(x, mask)
+        return x
+
+    def last(
+        self, x: Float[Tensor, "batch length dim"], mask: AttentionMask | None = None, *, after: int = 0
+    ) -> Float[Tensor, "batch length dim"]:
+        """Return the features of every position from what stands after that many blocks."""
+        for block in self.blocks[after:]:
             x = block(x, mask)
         return self.norm(x)

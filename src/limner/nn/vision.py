@@ -8,12 +8,13 @@ from einops import rearrange
 from einops.layers.torch import Rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from limner.config import Finite, ImageSize, Positive
 from limner.nn.transformer import Transformer, TransformerConfig
 from limner.types import Features, Images
 
-__all__ = ["VisionTransformer", "VisionTransformerConfig"]
+__all__ = ["VisionTransformer", "VisionTransformerConfig", "stretched"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,11 +69,25 @@ class VisionTransformer(nn.Module):
 
     def encode(self, images: Images) -> tuple[Features, Float[Tensor, "batch length feature_dim"]]:
         """Return the features of the picture, and those of every patch, in one pass."""
-        patches = self.patches((images - self.mean) / self.std) + self.positions[:, 1:]
+        return self.pooled(self.transformer(self.embed(images)))
+
+    def embed(self, images: Images) -> Float[Tensor, "batch length feature_dim"]:
+        """Return what the first block reads: the class token, then the patches (in training, those that are kept).
+
+        For a picture of another size than the config's, such as two stacked ones, the positions are stretched over it.
+        """
+        patches = self.patches((images - self.mean) / self.std)
+        size = self.config.patch_size
+        patches = patches + stretched(self.positions[:, 1:], images.shape[2] // size, images.shape[3] // size)
         if self.training and self.config.patch_dropout_rate:
             patches = self._drop_patches(patches)
         class_token = (self.class_token + self.positions[:, :1]).expand(len(images), -1, -1)
-        x = self.transformer(torch.cat([class_token, patches], dim=1))
+        return torch.cat([class_token, patches], dim=1)
+
+    def pooled(
+        self, x: Float[Tensor, "batch length feature_dim"]
+    ) -> tuple[Features, Float[Tensor, "batch patches feature_dim"]]:
+        """Return the features of the picture, and those of every patch, of what the last block wrote."""
         return x[:, 0] if self.config.pooling == "class" else x[:, 1:].mean(dim=1), x[:, 1:]
 
     def _drop_patches(self, patches: Float[Tensor, "batch length dim"]) -> Float[Tensor, "batch kept dim"]:
@@ -81,3 +96,13 @@ class VisionTransformer(nn.Module):
         num_kept = max(1, round(length * (1 - self.config.patch_dropout_rate)))
         kept = torch.rand(batch, length, device=patches.device).topk(num_kept, dim=1).indices
         return patches.gather(1, kept.unsqueeze(-1).expand(-1, -1, dim))
+
+
+def stretched(positions: Float[Tensor, "1 places dim"], rows: int, columns: int) -> Float[Tensor, "1 _ dim"]:
+    """Return the positions of a square grid, bicubically resized to another grid (as in DINO, arXiv:2104.14294)."""
+    side = round(positions.shape[1] ** 0.5)
+    if (rows, columns) == (side, side):
+        return positions
+    grid = rearrange(positions, "1 (h w) c -> 1 c h w", h=side)
+    grid = functional.interpolate(grid, size=(rows, columns), mode="bicubic", align_corners=False)
+    return rearrange(grid, "1 c h w -> 1 (h w) c")

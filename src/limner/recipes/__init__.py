@@ -5,6 +5,7 @@ from collections.abc import Callable
 from limner.recipes.base import Run
 from limner.recipes.clip import clip, clip_vit
 from limner.recipes.fashion_mnist import clip_fashion_mnist
+from limner.recipes.metric import metric
 from limner.recipes.pictograms import pictograms, pictograms_words
 from limner.recipes.ranking import ranking
 
@@ -14,6 +15,7 @@ RECIPES: dict[str, Callable[[], Run]] = {
     "clip": clip,
     "clip-fashion-mnist": clip_fashion_mnist,
     "clip-vit": clip_vit,
+    "metric": metric,
     "pictograms": pictograms,
     "pictograms-words": pictograms_words,
     "ranking": ranking,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from limner.config import Count, Whole
 from limner.data.loader import LoaderConfig
 from limner.data.ranking import SideKind
 from limner.data.tokenizer import TokenizerConfig
@@ -11,6 +12,7 @@ from limner.models.cross_encoder import CrossEncoderConfig
 from limner.models.language_relevance import LanguageRelevanceConfig
 from limner.models.late_interaction import LateInteractionConfig
 from limner.objectives.clip import CLIPObjectiveConfig
+from limner.objectives.metric import MetricObjectiveConfig
 from limner.objectives.ranking import RankingObjectiveConfig
 from limner.objectives.ranking_losses import FROM_NOISE
 from limner.objectives.taught_images import TaughtImagesObjectiveConfig
@@ -18,12 +20,29 @@ from limner.objectives.taught_texts import TaughtTextsObjectiveConfig
 from limner.search.mine import MiningConfig
 from limner.training.loop import LoopConfig
 
-__all__ = ["ModelConfig", "RankingConfig", "Run"]
+__all__ = ["MetricConfig", "ModelConfig", "RankingConfig", "Run"]
 
 ModelConfig = CLIPConfig | CrossEncoderConfig | LanguageRelevanceConfig | LateInteractionConfig
 ObjectiveConfig = (
-    CLIPObjectiveConfig | RankingObjectiveConfig | TaughtImagesObjectiveConfig | TaughtTextsObjectiveConfig
+    CLIPObjectiveConfig
+    | MetricObjectiveConfig
+    | RankingObjectiveConfig
+    | TaughtImagesObjectiveConfig
+    | TaughtTextsObjectiveConfig
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricConfig:
+    """How many pictures of a concept a batch has, and from how many categories its concepts come.
+
+    A category is a cluster of concepts that look alike to the model that the run starts from, `num_clusters` in all,
+    so that a batch holds hard negatives; without such a model, or with 0 clusters, concepts are drawn from all.
+    """
+
+    num_instances: Count = 4
+    num_categories: Count = 4
+    num_clusters: Whole = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +59,7 @@ class RankingConfig:
 class Run:
     """A whole training run; `image_start` names published weights that the image tower starts from.
 
-    `ranking` is there where the objective ranks.
+    `ranking` is there where the objective ranks, `metric` where it learns a metric.
     """
 
     model: ModelConfig = field(default_factory=CLIPConfig)
@@ -49,10 +68,13 @@ class Run:
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     ranking: RankingConfig | None = None
+    metric: MetricConfig | None = None
     image_start: Literal["", "efficientnet-lite0"] = ""
 
     def __post_init__(self) -> None:
         """Check that model, objective and loader fit each other."""
+        if isinstance(self.objective, MetricObjectiveConfig) and self.metric is None:
+            raise ValueError("the objective learns a metric, so the run needs `metric`; start from the recipe 'metric'")
         if isinstance(self.objective, RankingObjectiveConfig):
             if self.ranking is None:
                 raise ValueError("the objective ranks, so the run needs `ranking`; start from the recipe 'ranking'")

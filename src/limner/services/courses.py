@@ -8,6 +8,8 @@ from typing import Any, cast
 import numpy as np
 import torch
 
+from limner.data.balanced_loader import BalancedLoader
+from limner.data.balancing import BalanceConfig
 from limner.data.captions import Captions
 from limner.data.lesson_loader import LessonLoader
 from limner.data.lessons import Lessons, Vectors
@@ -22,12 +24,14 @@ from limner.models.clip import CLIP
 from limner.models.relevance import RelevanceModel
 from limner.objectives.base import Objective
 from limner.objectives.clip import CLIPObjective, CLIPObjectiveConfig
+from limner.objectives.metric import MetricObjective, MetricObjectiveConfig
 from limner.objectives.ranking import RankingObjective, RankingObjectiveConfig
 from limner.objectives.taught_images import TaughtImagesObjective, TaughtImagesObjectiveConfig
 from limner.objectives.taught_texts import TaughtTextsObjective, TaughtTextsObjectiveConfig
-from limner.recipes.base import RankingConfig, Run
+from limner.recipes.base import MetricConfig, RankingConfig, Run
 from limner.search.embedder import Embedder
 from limner.search.reranker import Reranker
+from limner.services.gallery import gallery_vectors, likeness_categories, near_copies, remembered
 from limner.services.mining import Mine
 from limner.services.starting import is_beside, load_beside
 from limner.services.teaching import build_lessons
@@ -115,6 +119,49 @@ def _lessons(material: Material, vocabulary: Sequence[str], embed: Callable[[Seq
     return lessons
 
 
+def _metric(material: Material) -> Course:
+    """Same-concept pictures among held-out concepts judge; words only count where they are trained."""
+    run, objective = material.run, cast(MetricObjectiveConfig, material.run.objective)
+    loader = _loader(material)
+
+    def figures(judged: RelevanceModel) -> dict[str, float]:
+        scorer = Reranker(judged, material.tokenizer, name="run")
+        return material.held_out.figures_of_pairs(scorer, query="picture", document="picture")
+
+    return Course(
+        objective=MetricObjective(cast(CLIP, material.model), objective),
+        batches=_balanced(material, loader, cast(MetricConfig, run.metric)).batches,
+        loader=loader,
+        figures=figures,
+        reads_texts=material.start is not None or objective.words_weight > 0,
+    )
+
+
+def _balanced(material: Material, loader: CaptionedLoader, config: MetricConfig) -> BalancedLoader:
+    """Clusters of concepts and near copies are worked out once, by the model that the run starts from."""
+    start = material.start.model if material.start else None
+    num_clusters = config.num_clusters if isinstance(start, CLIP) else 0
+    if config.num_clusters and not num_clusters:
+        material.say("warning: nothing tells which concepts look alike; start --from a CLIP, or batches mix all")
+
+    def work_out() -> dict[str, np.ndarray]:
+        categories = np.zeros(len(loader), dtype=np.int64)
+        if isinstance(start, CLIP) and num_clusters:
+            vectors = gallery_vectors(Embedder(start, material.tokenizer, name="start").embed_pictures, loader)
+            categories = likeness_categories(vectors, loader.captions.concepts, num_clusters)
+        return {"categories": categories, "duplicates": near_copies(loader)}
+
+    known = remembered(material.out / "gallery.safetensors", work_out)
+    num_categories = config.num_categories if num_clusters else 1
+    balance = BalanceConfig(
+        num_categories=num_categories,
+        num_labels=max(material.run.loader.batch_size // (num_categories * config.num_instances), 1),
+        num_instances=config.num_instances,
+        seed=material.run.loader.seed,
+    )
+    return BalancedLoader(loader, balance, categories=known["categories"], duplicates=known["duplicates"])
+
+
 def _ranking(material: Material) -> Course:
     """Hard negatives come from the CLIP in training, or from the one that another model starts from."""
     run, model = material.run, material.model
@@ -138,6 +185,7 @@ def _ranking(material: Material) -> Course:
 
 COURSES: dict[str, Callable[[Material], Course]] = {
     "contrast": _contrast,
+    "metric": _metric,
     "ranking": _ranking,
     "taught_images": _taught_images,
     "taught_texts": _taught_texts,

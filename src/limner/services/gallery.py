@@ -1,0 +1,70 @@
+"""What is known of a training gallery before the first step: which concepts look alike, and which pictures are copies.
+
+It is worked out once and kept in the run's folder, so that a resumed run draws the batches of an uninterrupted one.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from limner.data.duplicates import near_duplicates
+from limner.data.loader import CaptionedLoader
+from limner.data.thumbnails import thumbnail
+from limner.errors import TrainingError
+from limner.search.embedder import Vectors
+from limner.search.resident import nearest_cell, train_centroids
+
+__all__ = ["EmbedPictures", "gallery_vectors", "likeness_categories", "near_copies", "remembered"]
+
+Numbers = Int[np.ndarray, " items"]
+EmbedPictures = Callable[[Sequence[Image.Image]], Vectors]
+
+_PICTURES_AT_ONCE = 256
+
+
+def gallery_vectors(embed: EmbedPictures, loader: CaptionedLoader) -> Vectors:
+    """Return a unit vector for every training picture, as it is when nothing is changed at random."""
+    starts = range(0, len(loader), _PICTURES_AT_ONCE)
+    batches = (range(start, min(start + _PICTURES_AT_ONCE, len(loader))) for start in starts)
+    return np.concatenate([embed([Image.fromarray(loader.pixels(item)) for item in items]) for items in batches])
+
+
+def likeness_categories(vectors: Vectors, concepts: Sequence[int], num_categories: int) -> Numbers:
+    """Return the category of each picture: concepts are grouped by spherical k-means over their mean vectors."""
+    numbers = np.unique(np.array(concepts), return_inverse=True)[1]
+    means = np.zeros((numbers.max() + 1, vectors.shape[1]), dtype=np.float32)
+    np.add.at(means, numbers, vectors)
+    means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+    centroids = train_centroids(means, min(num_categories, len(means)))
+    return nearest_cell(means, centroids)[numbers]
+
+
+def near_copies(loader: CaptionedLoader) -> Numbers:
+    """Return a number for each training picture that pictures which look the same at 16 x 16 pixels share."""
+    thumbnails = [thumbnail(Image.fromarray(loader.pixels(item))) for item in range(len(loader))]
+    numbers = np.arange(len(thumbnails))
+    for group in near_duplicates(thumbnails):
+        numbers[group] = group[0]
+    return numbers
+
+
+def remembered(path: Path, work_out: Callable[[], dict[str, Numbers]]) -> dict[str, Numbers]:
+    """Return what the file holds; where there is none, work it out and write it, whole or not at all.
+
+    Raises:
+        TrainingError: if the file is damaged.
+    """
+    if not path.is_file():
+        found = work_out()
+        partial = path.with_name(path.name + ".partial")
+        save_file(found, partial)
+        partial.replace(path)
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise TrainingError(f"{path} cannot be read ({error}); remove it to have it worked out again") from None
