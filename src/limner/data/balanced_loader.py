@@ -36,9 +36,7 @@ class BalancedLoader:
     ) -> None:
         self.loader = loader
         self._size = balance.num_categories * balance.num_labels * balance.num_instances
-        self._batches = BalancedBatches(
-            np.array(loader.captions.concepts), categories, balance, duplicates=duplicates
-        )
+        self._batches = BalancedBatches(np.array(loader.captions.concepts), categories, balance, duplicates=duplicates)
 
     def batches(self, start: int) -> Iterator[CaptionedBatch]:
         """Yield the batches from number `start` on, without end."""

@@ -15,8 +15,8 @@ __all__ = ["RelevanceModel"]
 class RelevanceModel(nn.Module, ABC):
     """Each side becomes parts by itself, which can be kept; a pair of parts becomes a score.
 
-    Its config has the sizes of both trunks as `vision` and, if it reads texts, `text`; the modules of these names are as
-    in CLIP, so that a trained CLIP can be started from.
+    Its config has the sizes of both trunks as `vision` and, if it reads texts, `text`; the modules of these names are
+    as in CLIP, so that a trained CLIP can be started from.
     """
 
     config: Any

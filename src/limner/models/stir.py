@@ -8,9 +8,9 @@ cached       picture -> first layers \\
                                       last layers, jointly -> both means compared -> perceptron, added to the cosine
              picture -> first layers /
 
-`pair` is the paper's. `cached` keeps what the first `num_separate` layers make of a candidate, so that only the last ones
-run for each pair; with all layers separate nothing is read jointly. A vision transformer's layers are its own blocks, so
-a trained extractor is started from as it is; a convolutional trunk gets layers over the places of its grid.
+`pair` is the paper's. `cached` keeps what the first `num_separate` layers make of a candidate, so that only the last
+ones run for each pair; with all layers separate nothing is read jointly. A vision transformer's layers are its own
+blocks, so that a trained extractor is started from as it is; a convolutional trunk gets layers over its grid.
 """
 
 from dataclasses import dataclass, field
@@ -68,8 +68,9 @@ class STIRConfig:
     @property
     def depth(self) -> int:
         """The number of layers: of the vision transformer itself, or of those over a convolutional grid."""
-        is_transformer = isinstance(self.vision, VisionTransformerConfig)
-        return self.vision.transformer.depth if is_transformer else self.layers.depth
+        if isinstance(self.vision, VisionTransformerConfig):
+            return self.vision.transformer.depth
+        return self.layers.depth
 
 
 class STIR(RelevanceModel):
@@ -228,6 +229,4 @@ def _perceptron(in_dim: int, config: STIRConfig) -> nn.Sequential:
     last = nn.Linear(config.hidden_dim, 1)
     nn.init.normal_(last.weight, std=1e-2)
     nn.init.zeros_(last.bias)
-    return nn.Sequential(
-        nn.Linear(in_dim, config.hidden_dim), nn.GELU(), nn.Dropout(config.dropout_rate), last
-    )
+    return nn.Sequential(nn.Linear(in_dim, config.hidden_dim), nn.GELU(), nn.Dropout(config.dropout_rate), last)

@@ -8,6 +8,7 @@ from limner.recipes.fashion_mnist import clip_fashion_mnist
 from limner.recipes.metric import metric
 from limner.recipes.pictograms import pictograms, pictograms_words
 from limner.recipes.ranking import ranking
+from limner.recipes.stir import stir
 
 __all__ = ["RECIPES"]
 
@@ -19,4 +20,5 @@ RECIPES: dict[str, Callable[[], Run]] = {
     "pictograms": pictograms,
     "pictograms-words": pictograms_words,
     "ranking": ranking,
+    "stir": stir,
 }

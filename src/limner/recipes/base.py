@@ -11,10 +11,12 @@ from limner.models.clip import CLIPConfig
 from limner.models.cross_encoder import CrossEncoderConfig
 from limner.models.language_relevance import LanguageRelevanceConfig
 from limner.models.late_interaction import LateInteractionConfig
+from limner.models.stir import STIRConfig
 from limner.objectives.clip import CLIPObjectiveConfig
 from limner.objectives.metric import MetricObjectiveConfig
 from limner.objectives.ranking import RankingObjectiveConfig
 from limner.objectives.ranking_losses import FROM_NOISE
+from limner.objectives.stir import STIRObjectiveConfig
 from limner.objectives.taught_images import TaughtImagesObjectiveConfig
 from limner.objectives.taught_texts import TaughtTextsObjectiveConfig
 from limner.search.mine import MiningConfig
@@ -22,11 +24,12 @@ from limner.training.loop import LoopConfig
 
 __all__ = ["MetricConfig", "ModelConfig", "RankingConfig", "Run"]
 
-ModelConfig = CLIPConfig | CrossEncoderConfig | LanguageRelevanceConfig | LateInteractionConfig
+ModelConfig = CLIPConfig | CrossEncoderConfig | LanguageRelevanceConfig | LateInteractionConfig | STIRConfig
 ObjectiveConfig = (
     CLIPObjectiveConfig
     | MetricObjectiveConfig
     | RankingObjectiveConfig
+    | STIRObjectiveConfig
     | TaughtImagesObjectiveConfig
     | TaughtTextsObjectiveConfig
 )
@@ -75,7 +78,12 @@ class Run:
         """Check that model, objective and loader fit each other."""
         if isinstance(self.objective, MetricObjectiveConfig) and self.metric is None:
             raise ValueError("the objective learns a metric, so the run needs `metric`; start from the recipe 'metric'")
-        if isinstance(self.objective, RankingObjectiveConfig):
+        if isinstance(self.objective, STIRObjectiveConfig) != (self.model.kind == "stir"):
+            raise ValueError("the model and the objective 'stir' belong together; start from the recipe 'stir'")
+        if isinstance(self.objective, STIRObjectiveConfig):
+            if self.ranking is None or (self.ranking.query, self.ranking.document) != ("picture", "picture"):
+                raise ValueError("stir compares pictures, so ranking.query and ranking.document are 'picture'")
+        elif isinstance(self.objective, RankingObjectiveConfig):
             if self.ranking is None:
                 raise ValueError("the objective ranks, so the run needs `ranking`; start from the recipe 'ranking'")
             if self.objective.language_weight and self.model.kind != "language":

@@ -16,6 +16,7 @@ from limner.data.tokenizer import Tokenizer
 from limner.errors import ModelError
 from limner.models.checkpoints import load_model, resolve
 from limner.models.clip import CLIP
+from limner.models.relevance import RelevanceModel
 from limner.types import Images
 
 __all__ = ["Embedder", "Vectors", "load_embedder", "load_with_tokenizer", "stack_images"]
@@ -79,7 +80,7 @@ def load_embedder(model: str | Path) -> Embedder:
         ModelError: if there is no such model, it is damaged, or it does not embed words and pictures.
     """
     clip, tokenizer, fingerprint = load_with_tokenizer(model)
-    if not isinstance(clip, CLIP):
+    if not isinstance(clip, CLIP) or tokenizer is None:
         raise ModelError(
             f"{model} is a {type(clip).__name__}, which does not embed but re-ranks; "
             "give a CLIP, and this one to `limner index --reranker`"
@@ -87,19 +88,20 @@ def load_embedder(model: str | Path) -> Embedder:
     return Embedder(clip, tokenizer, name=str(model), fingerprint=fingerprint)
 
 
-def load_with_tokenizer(model: str | Path) -> tuple[nn.Module, Tokenizer, str]:
-    """Return a model, its tokenizer, and a digest of its files that names exactly these weights.
+def load_with_tokenizer(model: str | Path) -> tuple[nn.Module, Tokenizer | None, str]:
+    """Return a model, its tokenizer if it reads texts, and a digest of its files that names exactly these weights.
 
     Raises:
         ModelError: if there is no such model, or it is damaged.
     """
     folder = resolve(model)
     module: Any = load_model(folder)
-    tokenizer = Tokenizer.load(folder)
-    if tokenizer.vocab_size > module.config.text.vocab_size:
+    reads_texts = not isinstance(module, RelevanceModel) or module.reads_texts
+    tokenizer = Tokenizer.load(folder) if reads_texts else None
+    if tokenizer is not None and tokenizer.vocab_size > module.config.text.vocab_size:
         raise ModelError(f"{folder}/tokenizer.json knows more tokens than the model; restore both from one copy")
     digest = hashlib.sha256()
-    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+    for name in ("config.json", "model.safetensors", *(["tokenizer.json"] if tokenizer else [])):
         digest.update((folder / name).read_bytes())
     return module, tokenizer, digest.hexdigest()
 

@@ -28,13 +28,15 @@ class MiningConfig:
 
     They are mined before the first step, and then every `every` steps (0: never again). A document that scores above
     the best positive less `absolute_margin` (of the cosine) and less the share `relative_margin` of it is taken for a
-    false negative (NV-Retriever keeps what is below 95 %, https://arxiv.org/abs/2407.15831).
+    false negative (NV-Retriever keeps what is below 95 %, https://arxiv.org/abs/2407.15831). With `trusts_labels` none
+    is: where labels are exact, what stands above the best positive is the hardest negative.
     """
 
     every: int = 0
     depth: int = 50
     absolute_margin: float = 0.0
     relative_margin: float = 0.05
+    trusts_labels: bool = False
 
     def __post_init__(self) -> None:
         """Check that the numbers are counts and margins."""
@@ -50,7 +52,7 @@ def mine_negatives(queries: Vectors, documents: Vectors, keys: Keys, config: Min
 
     .. math:: s_{ij} \le s_{i+} - a - r |s_{i+}|, \qquad s_{i+} = \max_{p \in P_i} s_{ip}
 
-    Memory holds the scores of 512 queries at a time.
+    (all of them, if labels are trusted). Memory holds the scores of 512 queries at a time.
     """
     depth = min(config.depth, len(documents))
     found = np.full((len(queries), config.depth), -1, dtype=np.int32)
@@ -60,6 +62,7 @@ def mine_negatives(queries: Vectors, documents: Vectors, keys: Keys, config: Min
         answers = (keys[rows, None, :] == keys[None, :, :]).any(axis=2)
         best = np.where(answers, scores, -np.inf).max(axis=1, keepdims=True)
         limit = best - config.absolute_margin - config.relative_margin * np.abs(best)
+        limit = np.full_like(best, np.inf) if config.trusts_labels else limit
         scores = np.where(answers | (scores > limit), -np.inf, scores)
         order = np.sort(np.argpartition(-scores, depth - 1, axis=1)[:, :depth], axis=1)
         highest = np.take_along_axis(scores, order, axis=1)

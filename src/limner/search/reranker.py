@@ -9,7 +9,7 @@ from jaxtyping import Float32
 from PIL import Image
 
 from limner.data.tokenizer import Tokenizer
-from limner.errors import ModelError
+from limner.errors import ModelError, UsageError
 from limner.models.relevance import RelevanceModel
 from limner.nn.parts import Parts, joined
 from limner.search.embedder import load_with_tokenizer, stack_images
@@ -23,9 +23,9 @@ _DOCUMENTS_AT_ONCE = 1024
 
 
 class Reranker:
-    """A relevance model with its tokenizer; `fingerprint` names exactly these weights."""
+    """A relevance model with its tokenizer, if it reads texts; `fingerprint` names exactly these weights."""
 
-    def __init__(self, model: RelevanceModel, tokenizer: Tokenizer, *, name: str, fingerprint: str = "") -> None:
+    def __init__(self, model: RelevanceModel, tokenizer: Tokenizer | None, *, name: str, fingerprint: str = "") -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.name = name
@@ -39,10 +39,17 @@ class Reranker:
 
     @torch.inference_mode()
     def text_parts(self, texts: Sequence[str]) -> Parts:
-        """Return what is kept of at least one text; texts longer than the model reads are cut."""
+        """Return what is kept of at least one text; texts longer than the model reads are cut.
+
+        Raises:
+            UsageError: if the model compares pictures only.
+        """
+        if self.tokenizer is None:
+            raise UsageError(f"{self.name} compares pictures with pictures; ask with --picture, or leave out --rerank")
         length = self.model.config.text.length
+        encode = self.tokenizer.encode
         batches = (texts[start : start + _BATCH_SIZE] for start in range(0, len(texts), _BATCH_SIZE))
-        return joined([self.model.text_parts(self.tokenizer.encode(batch, length)[0]) for batch in batches])
+        return joined([self.model.text_parts(encode(batch, length)[0]) for batch in batches])
 
     @torch.inference_mode()
     def picture_parts(self, pictures: Sequence[Image.Image]) -> Parts:

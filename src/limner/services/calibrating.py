@@ -7,6 +7,7 @@ import numpy as np
 
 from limner.data.picture_set import PictureSet
 from limner.data.progress import Say
+from limner.data.ranking import SideKind
 from limner.errors import DataError, ModelError
 from limner.models.checkpoints import resolve
 from limner.models.clip import CLIP
@@ -53,16 +54,23 @@ def calibrate_model(model: str | Path, data: Sequence[Path], *, method: Method |
 
 
 def calibrate(
-    scorer: Reranker, held_out: HeldOut, *, method: Method | None = None, num_answers: float = 1.0
+    scorer: Reranker,
+    held_out: HeldOut,
+    *,
+    method: Method | None = None,
+    num_answers: float = 1.0,
+    asks: Sequence[SideKind] = ("text", "picture"),
 ) -> Calibration:
-    """Return the curves of a model for words and for pictures that ask for pictures, where enough are held out.
+    """Return the curves of a model for what `asks` for pictures, words or pictures, where enough are held out.
 
     The first held-out pictures are the references of a model that embeds, unless its scores are self-normalised.
     """
     count = min(len(held_out), _MOST_REFERENCES)
     is_standard = isinstance(scorer.model, CLIP) and method != "nce" and count >= _FEWEST_REFERENCES
     curves: dict[str, Curve | None] = {"text": None, "picture": None}
-    for kind in ("text", "picture"):
+    for kind in asks:
+        if kind == "text" and not scorer.model.reads_texts:
+            continue
         judged = held_out.pairs(scorer, query=kind, document="picture")
         if judged is None:
             continue

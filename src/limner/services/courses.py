@@ -16,16 +16,18 @@ from limner.data.lessons import Lessons, Vectors
 from limner.data.loader import CaptionedLoader
 from limner.data.picture_set import PictureSet
 from limner.data.progress import Say
-from limner.data.ranking import RankingLoader
+from limner.data.ranking import RankingLoader, SideKind
 from limner.data.tokenizer import Tokenizer
 from limner.errors import UsageError
 from limner.interop.sentence_teacher import SentenceTeacher
-from limner.models.clip import CLIP
+from limner.models.clip import CLIP, CLIPConfig
 from limner.models.relevance import RelevanceModel
+from limner.models.stir import STIR, STIRConfig
 from limner.objectives.base import Objective
 from limner.objectives.clip import CLIPObjective, CLIPObjectiveConfig
 from limner.objectives.metric import MetricObjective, MetricObjectiveConfig
 from limner.objectives.ranking import RankingObjective, RankingObjectiveConfig
+from limner.objectives.stir import STIRObjective, STIRObjectiveConfig
 from limner.objectives.taught_images import TaughtImagesObjective, TaughtImagesObjectiveConfig
 from limner.objectives.taught_texts import TaughtTextsObjective, TaughtTextsObjectiveConfig
 from limner.recipes.base import MetricConfig, RankingConfig, Run
@@ -35,9 +37,12 @@ from limner.services.gallery import gallery_vectors, likeness_categories, near_c
 from limner.services.mining import Mine
 from limner.services.starting import is_beside, load_beside
 from limner.services.teaching import build_lessons
-from limner.services.validation import HeldOut
+from limner.services.validation import HeldOut, figures_of_reranking
 
 __all__ = ["COURSES", "Course", "Material"]
+
+
+_NO_TEXT = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +65,7 @@ class Material:
 class Course:
     """What the loop runs on, the loader that knows how many there are of `what`, and the judge of any weights.
 
-    `reads_texts` is false where the model's own text tower has learned nothing, so that its scores mean nothing.
+    `asks` is what may ask for pictures: not words, where the model's own text tower has learned nothing.
     """
 
     objective: Objective
@@ -68,7 +73,7 @@ class Course:
     loader: CaptionedLoader | LessonLoader
     figures: Callable[[RelevanceModel], dict[str, float]]
     what: str = "pictures"
-    reads_texts: bool = True
+    asks: tuple[SideKind, ...] = ("text", "picture")
 
 
 def _contrast(material: Material) -> Course:
@@ -92,21 +97,22 @@ def _taught_images(material: Material) -> Course:
             texts = objective.teacher_projection(read).numpy()
         return held_out.figures(Embedder(cast(CLIP, judged), material.tokenizer, name="run"), texts)
 
-    return Course(objective=objective, batches=loader.batches, loader=loader, figures=figures, reads_texts=False)
+    return Course(objective=objective, batches=loader.batches, loader=loader, figures=figures, asks=())
 
 
 def _taught_texts(material: Material) -> Course:
     """The token table starts from what the texts of a token mean to the teacher."""
     model, run = cast(CLIP, material.model), material.run
+    text = cast(CLIPConfig, run.model).text
     if material.start_folder is None:
         raise UsageError("words are taught where pictures are known: start --from a run of the recipe 'pictograms'")
     objective = TaughtTextsObjective(model, cast(TaughtTextsObjectiveConfig, run.objective))
     load_beside(material.start_folder, objective)
     teacher = SentenceTeacher()
     lessons = _lessons(material, teacher.vocabulary, teacher.embed)
-    vectors = lessons.token_vectors(material.tokenizer, run.model.text.token_dim)
+    vectors = lessons.token_vectors(material.tokenizer, text.token_dim)
     model.text.tokens.weight.data.copy_(torch.from_numpy(vectors))
-    loader = LessonLoader(lessons, material.tokenizer, run.loader, text_length=run.model.text.length)
+    loader = LessonLoader(lessons, material.tokenizer, run.loader, text_length=text.length)
     return Course(
         objective=objective, batches=loader.batches, loader=loader, figures=_by_embedding(material), what="texts"
     )
@@ -133,7 +139,7 @@ def _metric(material: Material) -> Course:
         batches=_balanced(material, loader, cast(MetricConfig, run.metric)).batches,
         loader=loader,
         figures=figures,
-        reads_texts=material.start is not None or objective.words_weight > 0,
+        asks=("text", "picture") if material.start or objective.words_weight else ("picture",),
     )
 
 
@@ -147,7 +153,7 @@ def _balanced(material: Material, loader: CaptionedLoader, config: MetricConfig)
     def work_out() -> dict[str, np.ndarray]:
         categories = np.zeros(len(loader), dtype=np.int64)
         if isinstance(start, CLIP) and num_clusters:
-            vectors = gallery_vectors(Embedder(start, material.tokenizer, name="start").embed_pictures, loader)
+            vectors = gallery_vectors(start, loader)
             categories = likeness_categories(vectors, loader.captions.concepts, num_clusters)
         return {"categories": categories, "duplicates": near_copies(loader)}
 
@@ -183,10 +189,34 @@ def _ranking(material: Material) -> Course:
     )
 
 
+def _stir(material: Material) -> Course:
+    """Pairs are mined with the embeddings that STIR carries, or with those of the CLIP that it starts from."""
+    run, model = material.run, cast(STIR, material.model)
+    loader = _loader(material)
+    pairs = RankingLoader(
+        loader, query="picture", document="picture", num_mined=cast(RankingConfig, run.ranking).num_mined
+    )
+    start = material.start.model if material.start else None
+    first_stage = start if model.config.form == "pair" else model
+    mine = Mine(material.out, run, loader, material.tokenizer, first_stage, say=material.say)
+
+    def figures(judged: RelevanceModel) -> dict[str, float]:
+        return figures_of_reranking(material.held_out, judged, start)
+
+    return Course(
+        objective=STIRObjective(model, cast(STIRObjectiveConfig, run.objective)),
+        batches=mine.batches(pairs),
+        loader=loader,
+        figures=figures,
+        asks=("picture",),
+    )
+
+
 COURSES: dict[str, Callable[[Material], Course]] = {
     "contrast": _contrast,
     "metric": _metric,
     "ranking": _ranking,
+    "stir": _stir,
     "taught_images": _taught_images,
     "taught_texts": _taught_texts,
 }
@@ -195,13 +225,14 @@ COURSES: dict[str, Callable[[Material], Course]] = {
 
 def _loader(material: Material, lessons: Lessons | None = None) -> CaptionedLoader:
     run = material.run
+    model = run.model
     return CaptionedLoader(
         material.sets,
         material.rows,
         material.tokenizer.with_dropout(run.tokenizer.dropout_rate),
         run.loader,
-        image_size=run.model.vision.image_size,
-        text_length=run.model.text.length,
+        image_size=model.vision.image_size,
+        text_length=_NO_TEXT if isinstance(model, STIRConfig) else model.text.length,
         lessons=lessons,
     )
 

@@ -38,7 +38,9 @@ def export_model(model: str, out: Path, *, half: bool = True) -> Exported:
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as workspace:
         draft = Path(workspace, "model")
-        tokenizer.save(draft)
+        draft.mkdir()
+        if tokenizer is not None:
+            tokenizer.save(draft)
         save_model(draft, loaded, dtype=torch.float16 if half else torch.float32)
         if calibration is not None:  # rounding moves scores by less than a curve can tell
             write_calibration(draft, replace(calibration, fingerprint=load_with_tokenizer(draft)[2]))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import Int
 from PIL import Image
 from safetensors import SafetensorError
@@ -16,22 +17,32 @@ from limner.data.duplicates import near_duplicates
 from limner.data.loader import CaptionedLoader
 from limner.data.thumbnails import thumbnail
 from limner.errors import TrainingError
-from limner.search.embedder import Vectors
+from limner.models.clip import CLIP
+from limner.models.stir import STIR
+from limner.search.embedder import Vectors, stack_images
 from limner.search.resident import nearest_cell, train_centroids
 
-__all__ = ["EmbedPictures", "gallery_vectors", "likeness_categories", "near_copies", "remembered"]
+__all__ = ["gallery_vectors", "likeness_categories", "near_copies", "picture_vectors", "remembered"]
 
 Numbers = Int[np.ndarray, " items"]
-EmbedPictures = Callable[[Sequence[Image.Image]], Vectors]
 
-_PICTURES_AT_ONCE = 256
+_PICTURES_AT_ONCE = 64
 
 
-def gallery_vectors(embed: EmbedPictures, loader: CaptionedLoader) -> Vectors:
+@torch.inference_mode()
+def picture_vectors(model: CLIP | STIR, pictures: Sequence[Image.Image]) -> Vectors:
+    """Return a unit vector for each of at least one picture."""
+    size = model.config.vision.image_size
+    batches = (pictures[start : start + _PICTURES_AT_ONCE] for start in range(0, len(pictures), _PICTURES_AT_ONCE))
+    return torch.cat([model.encode_images(stack_images(batch, size)) for batch in batches]).numpy()
+
+
+def gallery_vectors(model: CLIP | STIR, loader: CaptionedLoader) -> Vectors:
     """Return a unit vector for every training picture, as it is when nothing is changed at random."""
     starts = range(0, len(loader), _PICTURES_AT_ONCE)
     batches = (range(start, min(start + _PICTURES_AT_ONCE, len(loader))) for start in starts)
-    return np.concatenate([embed([Image.fromarray(loader.pixels(item)) for item in items]) for items in batches])
+    pictures = ([Image.fromarray(loader.pixels(item)) for item in items] for items in batches)
+    return np.concatenate([picture_vectors(model, batch) for batch in pictures])
 
 
 def likeness_categories(vectors: Vectors, concepts: Sequence[int], num_categories: int) -> Numbers:

@@ -9,7 +9,6 @@ from typing import cast
 
 import numpy as np
 import torch
-from PIL import Image
 
 from limner.data.loader import CaptionedLoader
 from limner.data.progress import Say
@@ -17,20 +16,21 @@ from limner.data.ranking import Negatives, RankingLoader, SideKind
 from limner.data.tokenizer import Tokenizer
 from limner.models.clip import CLIP
 from limner.models.relevance import RelevanceModel
+from limner.models.stir import STIR
 from limner.recipes.base import RankingConfig, Run
 from limner.search.embedder import Embedder, Vectors
 from limner.search.mine import mine_negatives, read_negatives, write_negatives
+from limner.services.gallery import gallery_vectors
 from limner.training.state import latest_step
 from limner.types import RankingBatch
 
 __all__ = ["Mine"]
 
 _TEXT_STREAM = 1 << 40
-_PICTURES_AT_ONCE = 256
 
 
 class Mine:
-    """The negatives of each stretch of a run; `first_stage` is the CLIP whose errors they are."""
+    """The negatives of each stretch of a run; `first_stage` is the CLIP, or the STIR, whose errors they are."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Mine:
     ) -> None:
         self.out, self.run, self.loader, self.tokenizer, self.say = out, run, loader, tokenizer, say
         self.config = cast(RankingConfig, run.ranking)
-        self.first_stage = first_stage if isinstance(first_stage, CLIP) else None
+        self.first_stage = first_stage if isinstance(first_stage, CLIP | STIR) else None
         if self.config.num_mined and self.first_stage is None:
             say("warning: nothing to mine with; start --from a CLIP to have hard negatives beside those of the batch")
 
@@ -80,7 +80,7 @@ class Mine:
     def _folder(self) -> Path:
         return self.out / "negatives"
 
-    def _mine(self, model: CLIP) -> Negatives:
+    def _mine(self, model: CLIP | STIR) -> Negatives:
         captions = self.loader.captions
         texts = [captions.draw(item, (self.run.loader.seed, _TEXT_STREAM + item)) for item in range(len(captions))]
         keys = np.stack([np.array(captions.concepts), np.array([text.number for text in texts])], axis=1)
@@ -95,15 +95,11 @@ class Mine:
             module.training = True
         return mine_negatives(queries, documents, keys, self.config.mining)
 
-    def _vectors(self, model: CLIP, kind: SideKind, words: Sequence[str]) -> Vectors:
-        embedder = Embedder(model, self.tokenizer, name="run")
-        if kind == "text":
-            return embedder.embed_texts(words)
-        parts = [
-            embedder.embed_pictures([Image.fromarray(self.loader.pixels(item)) for item in items])
-            for items in _slices(len(self.loader), _PICTURES_AT_ONCE)
-        ]
-        return np.concatenate(parts)
+    def _vectors(self, model: CLIP | STIR, kind: SideKind, words: Sequence[str]) -> Vectors:
+        if kind == "picture":
+            return gallery_vectors(model, self.loader)
+        assert isinstance(model, CLIP), "stir reads no texts"
+        return Embedder(model, self.tokenizer, name="run").embed_texts(words)
 
     def _forget(self) -> None:
         """Remove what no saved state can come back to."""
@@ -112,7 +108,3 @@ class Mine:
         for path in self._folder.glob("step-*.safetensors"):
             if int(path.stem.removeprefix("step-")) < needed:
                 path.unlink()
-
-
-def _slices(length: int, size: int) -> Iterator[range]:
-    return (range(start, min(start + size, length)) for start in range(0, length, size))

@@ -15,6 +15,7 @@ from limner.interop.efficientnet import load_efficientnet_lite0
 from limner.models.checkpoints import MODELS
 from limner.models.language_relevance import LanguageRelevanceConfig
 from limner.models.relevance import RelevanceModel
+from limner.models.stir import STIRConfig
 from limner.nn.inverted_residual import InvertedResidualTrunk
 from limner.objectives.base import Objective
 from limner.recipes.base import ModelConfig, Run
@@ -77,6 +78,8 @@ def load_beside(folder: Path, objective: Objective) -> None:
 def with_vocabulary(run: Run, tokenizer: Tokenizer, *, is_new: bool) -> Run:
     """Return a run whose model knows the tokens: how many there are, if they are new, and those of its own words."""
     model: ModelConfig = run.model
+    if isinstance(model, STIRConfig):
+        return run
     if is_new:
         model = replace(model, text=replace(model.text, vocab_size=tokenizer.vocab_size))
     if isinstance(model, LanguageRelevanceConfig):

@@ -94,8 +94,9 @@ def start_run(
     run = override(run, settings)
     sets, rows, _ = open_sets(data)
     captions = Captions(sets, rows, run.loader.captions)
-    tokenizer = start.tokenizer if start else Tokenizer.train(_texts(run, captions), run.tokenizer)
-    run = with_vocabulary(run, tokenizer, is_new=start is None)
+    known = start.tokenizer if start else None
+    tokenizer = known or Tokenizer.train(_texts(run, captions), run.tokenizer)
+    run = with_vocabulary(run, tokenizer, is_new=known is None)
     build_model(run, start)  # refuses sizes that do not fit before anything is written
     values = {
         "recipe": recipe,
@@ -197,8 +198,8 @@ def _go_on(out: Path, *, report: Report, say: Say) -> TrainingReport:
         embeds=isinstance(final, CLIP),
     )
     _tell(outcome, course.loader.num_broken, say)
-    if course.reads_texts and len(material.held_out) and (run.ranking is None or run.ranking.document == "picture"):
-        found = calibrate(best, material.held_out)
+    if course.asks and len(material.held_out) and (run.ranking is None or run.ranking.document == "picture"):
+        found = calibrate(best, material.held_out, asks=course.asks)
         write_calibration(resolve(out), found)
         say("; ".join(["calibrated", *describe(found)]))
     return outcome
@@ -231,7 +232,9 @@ def _monitor(material: Material, course: Course, log: RunLog, *, report: Report)
 
 
 def _save(folder: Path, model: nn.Module, tokenizer: Tokenizer, objective: Objective) -> None:
-    tokenizer.save(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not isinstance(model, RelevanceModel) or model.reads_texts:
+        tokenizer.save(folder)
     save_beside(folder, objective)
     save_model(folder, model)
 

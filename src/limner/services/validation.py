@@ -16,14 +16,21 @@ from limner.data.ranking import SideKind
 from limner.data.splitting import hash_share, hold_out
 from limner.errors import PictureError
 from limner.evaluation.ranking import figures_of_scores, figures_of_vectors
+from limner.evaluation.reranking import best_columns, reranked
+from limner.models.clip import CLIP
+from limner.models.relevance import RelevanceModel
+from limner.models.stir import STIR
 from limner.nn.parts import Parts
 from limner.search.embedder import Embedder, Vectors
 from limner.search.reranker import Reranker, ScoreMatrix
+from limner.services.gallery import picture_vectors
 
-__all__ = ["HeldOut", "JudgedPairs", "open_sets"]
+__all__ = ["HeldOut", "JudgedPairs", "figures_of_reranking", "open_sets"]
 
 _MOST_PICTURES = 1000
 _MOST_OF_PAIRS = 128
+_MOST_QUERIES = 256
+_DEPTH = 10
 _SHOWN = ("R@1", "R@5", "R@10", "MRR", "mAP")
 
 
@@ -147,6 +154,40 @@ class HeldOut:
 
     def _ids(self) -> list[str]:
         return [f"{item:06d}" for item in range(len(self))]
+
+
+def figures_of_reranking(held_out: HeldOut, judged: RelevanceModel, start: RelevanceModel | None) -> dict[str, float]:
+    """Return R@k, MRR and mAP of held-out pictures that ask for their like, the ten best hits in the judged order.
+
+    A CLIP ranks alone. STIR re-ranks what its own embeddings find or, in the pair form, those of the CLIP it started
+    from; without one, it ranks at random first. At most 256 pictures ask, and the others are searched; nothing is
+    returned if none has an answer.
+    """
+    relevance = held_out.relevance()
+    np.fill_diagonal(relevance, False)
+    asked = np.flatnonzero(relevance.any(axis=1))[:_MOST_QUERIES]
+    if not len(asked):
+        return {}
+    scorer = Reranker(judged, None, name="run")
+    pictures = held_out.squares(scorer.image_size)
+    first = judged if isinstance(judged, CLIP) or (isinstance(judged, STIR) and judged.config.form != "pair") else start
+    if isinstance(first, CLIP | STIR):
+        vectors = picture_vectors(first, pictures)
+    else:
+        vectors = np.random.default_rng(0).standard_normal((len(pictures), 2)).astype(np.float32)
+    scores = vectors[asked] @ vectors.T
+    scores[np.arange(len(asked)), asked] = scores.min() - 1
+    if not isinstance(judged, CLIP):
+        columns = best_columns(scores, min(_DEPTH, len(pictures) - 1))
+        parts = scorer.picture_parts(pictures)
+        second = [
+            scorer.scores(parts.take(torch.tensor([asked[row]])), parts.take(torch.from_numpy(columns[row])))[0]
+            for row in range(len(asked))
+        ]
+        scores = reranked(scores, columns, np.stack(second))
+    ids = [f"{item:06d}" for item in range(len(pictures))]
+    values = figures_of_scores(scores, [np.flatnonzero(relevance[row]) for row in asked], ids)
+    return {name: float(values[name].mean()) for name in _SHOWN}
 
 
 def _square(data: bytes, size: int) -> Image.Image:
