@@ -26,6 +26,9 @@ __all__ = ["CaptionedLoader", "LoaderConfig", "read_ahead"]
 Pixels = UInt8[np.ndarray, "size size 3"]
 Batch = TypeVar("Batch")
 
+_AT_A_TIME = 32
+"""Pictures that are changed together: what one change leaves is still near the processor when the next one needs it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LoaderConfig:
@@ -106,6 +109,10 @@ class CaptionedLoader:
 
     def images(self, items: Sequence[int], seeds: Sequence[tuple[int, int]]) -> Images:
         """Return pictures, each changed at random by its seed."""
+        parts = [slice(first, first + _AT_A_TIME) for first in range(0, len(items), _AT_A_TIME)]
+        return torch.cat([self._changed(items[part], seeds[part]) for part in parts])
+
+    def _changed(self, items: Sequence[int], seeds: Sequence[tuple[int, int]]) -> Images:
         pixels = np.stack([self.pixels(item) for item in items])
         images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
         return augment(images, seeds, self.config.augmentation)
