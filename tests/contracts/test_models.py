@@ -9,12 +9,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn import functional
 
 from limner.config import from_dict, to_dict
 from limner.errors import ModelError
 from limner.models.checkpoints import MODELS, load_model, save_model
 from limner.models.clip import CLIP, CLIPConfig
 from limner.models.cross_encoder import CrossEncoder, CrossEncoderConfig
+from limner.models.dalle import DALLE, DALLEConfig, WordsConfig
 from limner.models.language_relevance import LanguageRelevance, LanguageRelevanceConfig
 from limner.models.late_interaction import LateInteraction, LateInteractionConfig
 from limner.models.relevance import RelevanceModel
@@ -55,6 +57,13 @@ def clip_outputs(model: CLIP, images: Tensor, tokens: Tensor) -> Tensor:
     return torch.cat([*model(images, tokens), relevance_outputs(model, images, tokens)], dim=1)
 
 
+def dalle_outputs(model: DALLE, images: Tensor, tokens: Tensor) -> Tensor:
+    """All logits of a row, with the brightness of the picture's parts for its codes."""
+    grey = functional.adaptive_avg_pool2d(images.mean(dim=1, keepdim=True), 4).flatten(1)
+    logits = model(tokens, (grey * 64).long() % 16)
+    return torch.cat([logits.text.flatten(1), logits.picture.flatten(1)], dim=1)
+
+
 SIDES = {"vision": SMALL_VIT, "text": SMALL_TEXT}
 JOINT = TransformerConfig(dim=24, depth=1, num_heads=2)
 CASES: dict[str, tuple[str, object, Callable[..., Tensor]]] = {
@@ -69,6 +78,16 @@ CASES: dict[str, tuple[str, object, Callable[..., Tensor]]] = {
         "cross",
         CrossEncoderConfig(vision=SMALL_CONVOLUTION, text=SMALL_TEXT, joint=JOINT, embed_dim=16),
         relevance_outputs,
+    ),
+    "dalle": (
+        "dalle",
+        DALLEConfig(
+            text=WordsConfig(vocab_size=300, length=12, token_dim=16),
+            num_codes=16,
+            grid_size=4,
+            transformer=TransformerConfig(dim=32, depth=4, num_heads=2),
+        ),
+        dalle_outputs,
     ),
     "language model": ("language", LanguageRelevanceConfig(**SIDES, true_token=7, false_token=8), relevance_outputs),
     "late interaction": ("late", LateInteractionConfig(**SIDES, embed_dim=24), relevance_outputs),
