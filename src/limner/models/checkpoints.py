@@ -15,6 +15,7 @@ from limner.errors import ModelError, system_errors
 from limner.models.clip import CLIP, CLIPConfig
 from limner.models.cross_encoder import CrossEncoder, CrossEncoderConfig
 from limner.models.dalle import DALLE, DALLEConfig
+from limner.models.dvae import DVAE, DVAEConfig
 from limner.models.language_relevance import LanguageRelevance, LanguageRelevanceConfig
 from limner.models.late_interaction import LateInteraction, LateInteractionConfig
 
@@ -24,6 +25,7 @@ MODELS: dict[str, tuple[Any, Any]] = {
     "clip": (CLIP, CLIPConfig),
     "cross": (CrossEncoder, CrossEncoderConfig),
     "dalle": (DALLE, DALLEConfig),
+    "dvae": (DVAE, DVAEConfig),
     "language": (LanguageRelevance, LanguageRelevanceConfig),
     "late": (LateInteraction, LateInteractionConfig),
 }
