@@ -11,14 +11,13 @@ from jaxtyping import Float, Float32
 from PIL import Image
 from torch import nn
 
-from limner.data.decoding import square
+from limner.data.pixels import stack_images
 from limner.data.tokenizer import Tokenizer
 from limner.errors import ModelError
 from limner.models.checkpoints import load_model, resolve
 from limner.models.clip import CLIP
-from limner.types import Images
 
-__all__ = ["Embedder", "Vectors", "load_embedder", "load_with_tokenizer", "stack_images"]
+__all__ = ["Embedder", "Vectors", "load_embedder", "load_with_tokenizer"]
 
 Vectors = Float32[np.ndarray, "rows embed_dim"]
 
@@ -102,12 +101,6 @@ def load_with_tokenizer(model: str | Path) -> tuple[nn.Module, Tokenizer, str]:
     for name in ("config.json", "model.safetensors", "tokenizer.json"):
         digest.update((folder / name).read_bytes())
     return module, tokenizer, digest.hexdigest()
-
-
-def stack_images(pictures: Sequence[Image.Image], size: int) -> Images:
-    """Return pictures as one tensor in [0, 1], each padded to a square of this side."""
-    pixels = np.stack([np.asarray(square(picture, size)) for picture in pictures])
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
 
 
 def _numpy(parts: Sequence[torch.Tensor], embed_dim: int) -> Vectors:
