@@ -30,13 +30,13 @@ def logit_laplace(mapped: Images, mean: Images, log_scale: Images) -> PerPicture
 
 
 def gaussian(images: Images, pictures: Images, *, scale: float) -> PerPicture:
-    r"""Return the squared error as a likelihood, :math:`\frac{(x - \hat x)^2}{2 \sigma^2} + \ln \sigma \sqrt{2 \pi}`."""
+    r"""Return the squared error as a likelihood: :math:`(x - \hat x)^2 / 2 \sigma^2 + \ln \sigma \sqrt{2 \pi}`."""
     constant = math.log(scale) + 0.5 * math.log(2 * math.pi)
     return ((images - pictures).square() / (2 * scale**2)).mean(dim=(1, 2, 3)) + constant
 
 
 def laplace(images: Images, pictures: Images, *, scale: float) -> PerPicture:
-    r"""Return the absolute error as a likelihood, :math:`\frac{|x - \hat x|}{b} + \ln 2 b`."""
+    r"""Return the absolute error as a likelihood: :math:`|x - \hat x| / b + \ln 2 b`."""
     return ((images - pictures).abs() / scale).mean(dim=(1, 2, 3)) + math.log(2 * scale)
 
 

@@ -159,7 +159,7 @@ def test_dead_codes_come_to_life_and_say_what_was_said_there(codebook: str) -> N
     assert isinstance(book, RelaxedCodebook)
     images = some_batch(32).images
     features = objective.model.features(images)
-    before, said = book.codes(features), book.vectors(book.codes(features))
+    before = book.codes(features)
     dead = torch.bincount(before.flatten(), minlength=24) == 0
     assert bool(dead.any())
     book.revive(dead, features)
@@ -167,7 +167,8 @@ def test_dead_codes_come_to_life_and_say_what_was_said_there(codebook: str) -> N
     assert bool(dead[after].any()), "revived codes are chosen"
     untouched = ~dead[after]
     assert torch.equal(after[untouched], before[untouched])
-    torch.testing.assert_close(book.vectors(after), said)
+    alike = (book.table[dead][:, None] == book.table[~dead][None]).all(dim=2)
+    assert bool(alike.any(dim=1).all()), "the decoder is told nothing that it was not told before"
 
 
 def test_codes_are_revived_after_so_many_batches_and_only_until_the_share() -> None:
