@@ -86,9 +86,9 @@ class DVAEOutput(NamedTuple):
         """The mean squared distance of features to the vectors chosen for them, 0 where there is none."""
         return self.quantized.commitment
 
-    def pictures(self) -> Images:
-        """Return the pictures in the middle of what the decoder expects, in [0, 1]."""
-        return from_interval(self.mean.sigmoid())
+    def pictures(self, *, clamped: bool = True) -> Images:
+        """Return the pictures in the middle of what the decoder expects, in [0, 1] if clamped."""
+        return from_interval(self.mean.sigmoid(), clamped=clamped)
 
 
 class DVAE(nn.Module):

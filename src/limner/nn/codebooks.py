@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -36,12 +36,14 @@ __all__ = [
     "NearestCodebook",
     "NearestCodebookConfig",
     "Quantized",
+    "RelaxedCodebook",
     "build_codebook",
 ]
 
 FeatureGrid = Float[Tensor, "batch feature_dim rows columns"]
 VectorGrid = Float[Tensor, "batch code_dim rows columns"]
 Logits = Float[Tensor, "batch rows columns num_codes"]
+CodeList = Int[Tensor, " codes"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,8 +118,8 @@ class Codebook(nn.Module, ABC):
         """Return what training needs; distributions are sampled by Gumbel's relaxation, or `hard` by one code each."""
 
 
-class _Distribution(Codebook):
-    """A codebook with logits; a table turns (relaxed) one-hot codes into vectors."""
+class RelaxedCodebook(Codebook):
+    """What codebooks with logits share; a table turns (relaxed) one-hot codes into vectors."""
 
     table: nn.Parameter
 
@@ -125,13 +127,32 @@ class _Distribution(Codebook):
     def logits(self, features: FeatureGrid) -> Logits:
         """Return the unnormalised log-probabilities of the codes of every place."""
 
+    @abstractmethod
+    def aim(self, codes: CodeList, features: Float[Tensor, "codes feature_dim"], donors: CodeList) -> None:
+        """Make each code likely at a feature, where so far its donor was the likeliest."""
+
+    @torch.no_grad()
+    def revive(self, dead: Bool[Tensor, " num_codes"], features: FeatureGrid) -> None:
+        """Put dead codes where features of the batch are; to the decoder each says what was said there so far."""
+        codes = dead.nonzero()[:, 0]
+        if not len(codes):
+            return
+        places = rearrange(features, "b d r c -> (b r c) d")
+        drawn = torch.randint(len(places), (len(codes),), device=places.device)
+        donors = self.codes(features).flatten()[drawn]
+        self.aim(codes, places[drawn], donors)
+        self.table[codes] = self.table[donors]
+
     def codes(self, features: FeatureGrid) -> Codes:
+        """Return the likeliest code of every place."""
         return self.logits(features).argmax(dim=-1)
 
     def vectors(self, codes: Codes) -> VectorGrid:
+        """Return the vectors of codes."""
         return rearrange(self.table[codes], "b r c d -> b d r c")
 
     def forward(self, features: FeatureGrid, temperature: float, *, hard: bool = False) -> Quantized:
+        """Return the mean vector of a relaxed sample of the codes, or the vector of a sampled code."""
         logits = self.logits(features)
         with torch.autocast(features.device.type, enabled=False):
             vectors = gumbel_softmax(logits, temperature, hard=hard) @ self.table
@@ -139,7 +160,7 @@ class _Distribution(Codebook):
         return Quantized(rearrange(vectors, "b r c d -> b d r c"), logits.detach().argmax(dim=-1), logits, nothing)
 
 
-class DenseCodebook(_Distribution):
+class DenseCodebook(RelaxedCodebook):
     """Logits W f + b."""
 
     def __init__(self, config: DenseCodebookConfig, feature_dim: int, num_codes: int, code_dim: int) -> None:
@@ -154,8 +175,14 @@ class DenseCodebook(_Distribution):
         with torch.autocast(features.device.type, enabled=False):
             return self.head(rearrange(features.float(), "b d r c -> b r c d"))
 
+    @torch.no_grad()
+    def aim(self, codes: CodeList, features: Float[Tensor, "codes feature_dim"], donors: CodeList) -> None:
+        """Take over the donor's logit, a little steeper along the feature."""
+        self.head.weight[codes] = self.head.weight[donors] + 0.1 * functional.normalize(features, dim=1)
+        self.head.bias[codes] = self.head.bias[donors]
 
-class CosineCodebook(_Distribution):
+
+class CosineCodebook(RelaxedCodebook):
     """Logits s <f / |f|, e_k / |e_k|> with a learned scale s; the codes of the decoder are a table of their own."""
 
     def __init__(self, config: CosineCodebookConfig, feature_dim: int, num_codes: int, code_dim: int) -> None:
@@ -170,11 +197,13 @@ class CosineCodebook(_Distribution):
         """Return the unnormalised log-probabilities of the codes of every place."""
         with torch.autocast(features.device.type, enabled=False):
             scale = clamped_scale(self.log_scale, self.config.max_scale)
-            return self.projected(features) @ (scale * functional.normalize(self.directions, dim=-1)).T
+            x = functional.normalize(self.project(rearrange(features.float(), "b d r c -> b r c d")), dim=-1)
+            return x @ (scale * functional.normalize(self.directions, dim=-1)).T
 
-    def projected(self, features: FeatureGrid) -> Float[Tensor, "batch rows columns projected_dim"]:
-        """Return the unit vectors that are compared with the directions of the codes."""
-        return functional.normalize(self.project(rearrange(features.float(), "b d r c -> b r c d")), dim=-1)
+    @torch.no_grad()
+    def aim(self, codes: CodeList, features: Float[Tensor, "codes feature_dim"], donors: CodeList) -> None:
+        """Point the codes at the features."""
+        self.directions[codes] = functional.normalize(self.project(features.float()), dim=-1)
 
 
 class NearestCodebook(Codebook):

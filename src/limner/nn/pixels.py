@@ -2,16 +2,17 @@
 
 from limner.types import Images
 
-__all__ = ["INTERVAL_MARGIN", "from_interval", "into_interval"]
+__all__ = ["from_interval", "into_interval"]
 
-INTERVAL_MARGIN = 0.1
+_MARGIN = 0.1
 
 
 def into_interval(images: Images) -> Images:
     r"""Return :math:`\varphi(x) = (1 - 2\epsilon) x + \epsilon`, in [0.1, 0.9]."""
-    return (1 - 2 * INTERVAL_MARGIN) * images + INTERVAL_MARGIN
+    return (1 - 2 * _MARGIN) * images + _MARGIN
 
 
-def from_interval(mapped: Images) -> Images:
-    """Return pixels in [0, 1] from mapped ones; what lies beyond black or white becomes that."""
-    return ((mapped - INTERVAL_MARGIN) / (1 - 2 * INTERVAL_MARGIN)).clamp(0, 1)
+def from_interval(mapped: Images, *, clamped: bool = True) -> Images:
+    """Return pixels from mapped ones; what lies beyond black or white becomes that, or else keeps its gradient."""
+    pixels = (mapped - _MARGIN) / (1 - 2 * _MARGIN)
+    return pixels.clamp(0, 1) if clamped else pixels
