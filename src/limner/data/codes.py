@@ -14,7 +14,7 @@ from limner.data.loader import CaptionedLoader, read_ahead
 from limner.errors import DataError, system_errors
 from limner.types import CodesBatch
 
-__all__ = ["CodeTable", "CodesLoader"]
+__all__ = ["CodeRows", "CodeTable", "CodesLoader"]
 
 CodeRows = Int32[np.ndarray, "items views places"]
 
