@@ -2,8 +2,8 @@
 
     python benchmarks/fashion_mnist_drawn.py RUN [--count 1000] [--guidance 1.5] [--sheet drawn.png]
 
-RUN is one of `limner train dalle-fashion-mnist`. A small classifier learns the real training pictures, and names what is
-drawn; another learns the drawn pictures, and names the real test pictures. Distances are between the first one's
+RUN is one of `limner train dalle-fashion-mnist`. A small classifier learns the real training pictures, and names what
+is drawn; another learns the drawn pictures, and names the real test pictures. Distances are between the first one's
 features: the Frechet distance of drawn to training pictures stands beside that of as many test pictures, and manifold
 precision and recall are the shares of drawn pictures among training pictures and the other way round.
 """
@@ -14,6 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional
+
 from limner.data.builtin.fashion_mnist import CLASSES, TEMPLATES
 from limner.data.decoding import decode_picture
 from limner.data.picture_set import PictureSet
@@ -22,10 +26,7 @@ from limner.evaluation.distances import frechet_distance, precision_and_recall
 from limner.evaluation.intervals import estimate_mean
 from limner.generation.drawer import Drawer, load_drawer
 from limner.generation.sampling import Sampling
-from PIL import Image
 from record import markdown_table, write_result
-from torch import Tensor, nn
-from torch.nn import functional
 
 _COMPARED = 5_000
 _SHOWN = 6
@@ -140,13 +141,14 @@ def main() -> None:
         ["precision: shares among training pictures", f"{precision:.3f}", f"{test_precision:.3f}"],
         ["recall: training pictures among these", f"{recall:.3f}", f"{test_recall:.3f}"],
     ]
-    each = named(judge, pictures).reshape(len(CLASSES), -1).mean(axis=1)
+    of_class = named(judge, pictures).reshape(len(CLASSES), -1).mean(axis=1)
+    named_right = [[words_of(label), f"{mean:.3f}"] for label, mean in zip(CLASSES, of_class, strict=True)]
     body = (
         f"{markdown_table(['', 'drawn', 'real test pictures'], rows)}\n\n"
         f"{options.count:,} drawings a class with guidance {options.guidance:g} and temperature "
         f"{options.temperature:g}; distances between {min(_COMPARED, len(pictures.labels)):,} pictures a side; "
         "intervals of 95 %.\n\n"
-        f"{markdown_table(['drawn', 'named right'], [[words_of(c), f'{e:.3f}'] for c, e in zip(CLASSES, each)])}\n"
+        f"{markdown_table(['drawn', 'named right'], named_right)}\n"
     )
     print(write_result("fashion_mnist_drawn", __doc__.splitlines()[0], body, packages=("torch", "limner")).read_text())
 
