@@ -185,7 +185,10 @@ def test_a_harmed_folder_is_one_sentence(draw, drawer: Path, model: Path, tmp_pa
 
 def test_what_does_not_draw_is_refused_by_name(draw, limner: Command, model: Path, tmp_path: Path) -> None:
     assert "is a CLIP, which does not draw" in draw("fox", model=model)[2]
-    assert "which does not embed" in draw("fox", ranker=write_tiny_drawer(tmp_path / "d"))[2]
+    assert "give a CLIP" in draw("fox", ranker=write_tiny_drawer(tmp_path / "d"))[2]
+    dvae = write_tiny_dvae(tmp_path / "dvae")
+    assert "is a DVAE, which does not draw" in draw("fox", model=dvae)[2]
+    assert "reads no words" in draw("fox", ranker=dvae)[2]
 
 
 PARTS = {"top": "1111 1111 0000 0000", "left": "1100 1100 1100 1100", "box": "0000 0110 0110 0000"}

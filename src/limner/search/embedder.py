@@ -16,6 +16,8 @@ from limner.data.tokenizer import Tokenizer
 from limner.errors import ModelError
 from limner.models.checkpoints import load_model, resolve
 from limner.models.clip import CLIP
+from limner.models.dvae import DVAE
+from limner.models.relevance import RelevanceModel
 
 __all__ = ["Embedder", "Vectors", "load_embedder", "load_with_tokenizer"]
 
@@ -78,6 +80,8 @@ def load_embedder(model: str | Path) -> Embedder:
         ModelError: if there is no such model, it is damaged, or it does not embed words and pictures.
     """
     clip, tokenizer, fingerprint = load_with_tokenizer(model)
+    if not isinstance(clip, RelevanceModel):
+        raise ModelError(f"{model} is a {type(clip).__name__}, which does not embed words and pictures; give a CLIP")
     if not isinstance(clip, CLIP):
         raise ModelError(
             f"{model} is a {type(clip).__name__}, which does not embed but re-ranks; "
@@ -94,6 +98,8 @@ def load_with_tokenizer(model: str | Path) -> tuple[nn.Module, Tokenizer, str]:
     """
     folder = resolve(model)
     module: Any = load_model(folder)
+    if isinstance(module, DVAE):
+        raise ModelError(f"{model} is a DVAE, which reads no words; give a model of pictures and words")
     tokenizer = Tokenizer.load(folder)
     if tokenizer.vocab_size > module.config.text.vocab_size:
         raise ModelError(f"{folder}/tokenizer.json knows more tokens than the model; restore both from one copy")
