@@ -28,6 +28,7 @@ __all__ = [
     "START_TOKEN",
     "CaptionedBatch",
     "Codes",
+    "CodesBatch",
     "Distances",
     "Embeddings",
     "Features",
@@ -76,6 +77,14 @@ class CaptionedBatch:
     texts: Int[Tensor, " batch"]
     teacher: Float[Tensor, "batch teacher_dim"] | None = None
     lessons: Float[Tensor, "lessons teacher_dim"] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodesBatch:
+    """Texts and their pictures as codes, row by row."""
+
+    tokens: Int[Tensor, "batch length"]
+    codes: Int[Tensor, "batch places"]
 
 
 @dataclass(frozen=True, kw_only=True)

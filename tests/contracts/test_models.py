@@ -9,12 +9,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn import functional
 
 from limner.config import from_dict, to_dict
 from limner.errors import ModelError
 from limner.models.checkpoints import MODELS, load_model, save_model
 from limner.models.clip import CLIP, CLIPConfig
 from limner.models.cross_encoder import CrossEncoder, CrossEncoderConfig
+from limner.models.dalle import DALLE, DALLEConfig, WordsConfig
 from limner.models.dvae import DVAE, DVAEConfig
 from limner.models.language_relevance import LanguageRelevance, LanguageRelevanceConfig
 from limner.models.late_interaction import LateInteraction, LateInteractionConfig
@@ -59,6 +61,13 @@ def clip_outputs(model: CLIP, images: Tensor, tokens: Tensor) -> Tensor:
     return torch.cat([*model(images, tokens), relevance_outputs(model, images, tokens)], dim=1)
 
 
+def dalle_outputs(model: DALLE, images: Tensor, tokens: Tensor) -> Tensor:
+    """All logits of a row, with the brightness of the picture's parts for its codes."""
+    grey = functional.adaptive_avg_pool2d(images.mean(dim=1, keepdim=True), 4).flatten(1)
+    logits = model(tokens, (grey * 64).long() % 16)
+    return torch.cat([logits.text.flatten(1), logits.picture.flatten(1)], dim=1)
+
+
 def dvae_outputs(model: DVAE, images: Tensor, tokens: Tensor) -> Tensor:
     """What the encoder says, and the pictures of codes that do not depend on it; in training, one pass with noise."""
     if model.training:
@@ -89,6 +98,16 @@ CASES: dict[str, tuple[str, object, Callable[..., Tensor]]] = {
         "cross",
         CrossEncoderConfig(vision=SMALL_CONVOLUTION, text=SMALL_TEXT, joint=JOINT, embed_dim=16),
         relevance_outputs,
+    ),
+    "dalle": (
+        "dalle",
+        DALLEConfig(
+            text=WordsConfig(vocab_size=300, length=12, token_dim=16),
+            num_codes=16,
+            grid_size=4,
+            transformer=TransformerConfig(dim=32, depth=4, num_heads=2),
+        ),
+        dalle_outputs,
     ),
     "dvae with cosine logits": ("dvae", small_dvae(), dvae_outputs),
     "dvae with rounded numbers": (

@@ -7,8 +7,10 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from torch import nn
 
 from limner.data.captions import Captions
+from limner.data.codes import CodesLoader
 from limner.data.lesson_loader import LessonLoader
 from limner.data.lessons import Lessons, Vectors
 from limner.data.loader import CaptionedLoader
@@ -17,17 +19,23 @@ from limner.data.progress import Say
 from limner.data.ranking import RankingLoader
 from limner.data.tokenizer import Tokenizer
 from limner.errors import UsageError
+from limner.generation.drawer import Drawer
+from limner.generation.likelihood import likelihoods
 from limner.interop.sentence_teacher import SentenceTeacher
 from limner.models.clip import CLIP
+from limner.models.dalle import DALLE
+from limner.models.dvae import DVAE
 from limner.models.relevance import RelevanceModel
 from limner.objectives.base import Objective
 from limner.objectives.clip import CLIPObjective, CLIPObjectiveConfig
+from limner.objectives.dalle import DALLEObjective, DALLEObjectiveConfig
 from limner.objectives.ranking import RankingObjective, RankingObjectiveConfig
 from limner.objectives.taught_images import TaughtImagesObjective, TaughtImagesObjectiveConfig
 from limner.objectives.taught_texts import TaughtTextsObjective, TaughtTextsObjectiveConfig
 from limner.recipes.base import RankingConfig, Run
 from limner.search.embedder import Embedder
 from limner.search.reranker import Reranker
+from limner.services.coding import code_rows
 from limner.services.mining import Mine
 from limner.services.starting import is_beside, load_beside
 from limner.services.teaching import build_lessons
@@ -35,10 +43,15 @@ from limner.services.validation import HeldOut
 
 __all__ = ["COURSES", "Course", "Material"]
 
+_MOST_JUDGED = 512
+
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """What every kind of run is given: its folder and config, rows of sets, tokenizer and model, and its start."""
+    """What every kind of run is given: its folder and config, rows of sets, tokenizer and model, and its start.
+
+    A run that teaches to draw also has its dVAE.
+    """
 
     out: Path
     run: Run
@@ -46,7 +59,8 @@ class Material:
     rows: Sequence[np.ndarray]
     held_out: HeldOut
     tokenizer: Tokenizer
-    model: RelevanceModel
+    model: nn.Module
+    dvae: DVAE | None
     start: Reranker | None
     start_folder: Path | None
     say: Say
@@ -56,14 +70,16 @@ class Material:
 class Course:
     """What the loop runs on, the loader that knows how many there are of `what`, and the judge of any weights.
 
-    `reads_texts` is false where the model's own text tower has learned nothing, so that its scores mean nothing.
+    `judge` names the figure of which more is better. `reads_texts` is false where the model has no text tower that has
+    learned, so that its scores mean nothing.
     """
 
     objective: Objective
     batches: Callable[[int], Iterator[Any]]
-    loader: CaptionedLoader | LessonLoader
-    figures: Callable[[RelevanceModel], dict[str, float]]
+    loader: CaptionedLoader | CodesLoader | LessonLoader
+    figures: Callable[[Any], dict[str, float]]
     what: str = "pictures"
+    judge: str = "mAP"
     reads_texts: bool = True
 
 
@@ -117,7 +133,7 @@ def _lessons(material: Material, vocabulary: Sequence[str], embed: Callable[[Seq
 
 def _ranking(material: Material) -> Course:
     """Hard negatives come from the CLIP in training, or from the one that another model starts from."""
-    run, model = material.run, material.model
+    run, model = material.run, cast(RelevanceModel, material.model)
     ranking = cast(RankingConfig, run.ranking)
     loader = _loader(material)
     lists = RankingLoader(loader, query=ranking.query, document=ranking.document, num_mined=ranking.num_mined)
@@ -136,8 +152,48 @@ def _ranking(material: Material) -> Course:
     )
 
 
+def _dalle(material: Material) -> Course:
+    """The text and the codes of a picture; judged by what held-out ones cost, a token and a code."""
+    run, dvae = material.run, cast(DVAE, material.dvae)
+    assert run.drawing is not None
+    captioned = _loader(material, image_size=dvae.config.image_size)
+    rows = code_rows(dvae, captioned, material.out / "codes", num_views=run.drawing.num_views, say=material.say)
+    objective = DALLEObjective(cast(DALLE, material.model), cast(DALLEObjectiveConfig, run.objective))
+    loader = CodesLoader(captioned, rows)
+    return Course(
+        objective=objective,
+        batches=loader.batches,
+        loader=loader,
+        figures=_by_likelihood(material, dvae, objective.config),
+        judge="likelihood",
+        reads_texts=False,
+    )
+
+
+def _by_likelihood(
+    material: Material, dvae: DVAE, weights: DALLEObjectiveConfig
+) -> Callable[[DALLE], dict[str, float]]:
+    """Return nats a held-out token and code, and minus their sum, weighed as in training, as the likelihood."""
+    count = min(len(material.held_out), _MOST_JUDGED)
+    if not count:
+        return lambda model: {}
+    drawer = Drawer(cast(DALLE, material.model), material.tokenizer, dvae, name="run")
+    codes = drawer.codes(material.held_out.squares(drawer.image_size)[:count])
+    tokens, _ = material.tokenizer.encode(material.held_out.captions[:count], drawer.model.config.text.length)
+
+    def figures(model: DALLE) -> dict[str, float]:
+        found = likelihoods(model, tokens, codes)
+        text = -float(found.text.sum() / found.num_tokens.sum())
+        picture = -float(found.picture.mean() / model.num_places)
+        likelihood = -(weights.text_weight * text + weights.picture_weight * picture)
+        return {"text_nats": text, "picture_nats": picture, "likelihood": likelihood}
+
+    return figures
+
+
 COURSES: dict[str, Callable[[Material], Course]] = {
     "contrast": _contrast,
+    "dalle": _dalle,
     "ranking": _ranking,
     "taught_images": _taught_images,
     "taught_texts": _taught_texts,
@@ -145,14 +201,14 @@ COURSES: dict[str, Callable[[Material], Course]] = {
 """By the kind of the objective."""
 
 
-def _loader(material: Material, lessons: Lessons | None = None) -> CaptionedLoader:
-    run = material.run
+def _loader(material: Material, lessons: Lessons | None = None, *, image_size: int | None = None) -> CaptionedLoader:
+    run: Any = material.run
     return CaptionedLoader(
         material.sets,
         material.rows,
         material.tokenizer.with_dropout(run.tokenizer.dropout_rate),
         run.loader,
-        image_size=run.model.vision.image_size,
+        image_size=image_size or run.model.vision.image_size,
         text_length=run.model.text.length,
         lessons=lessons,
     )

@@ -9,7 +9,6 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import cast
 
 from torch import nn
 
@@ -18,18 +17,24 @@ from limner.data.captions import Captions
 from limner.data.progress import Report, Say
 from limner.data.tokenizer import Tokenizer
 from limner.errors import LimnerError, TrainingError, UsageError
+from limner.generation.drawer import DVAE_FOLDER, load_dvae
 from limner.interop.sentence_teacher import SentenceTeacher
 from limner.models.checkpoints import resolve, save_model, write_file
-from limner.models.clip import CLIP
-from limner.models.relevance import RelevanceModel
-from limner.objectives.base import Objective
 from limner.recipes import RECIPES
 from limner.recipes.base import Run
 from limner.search.calibrate import write_calibration
+from limner.search.embedder import load_with_tokenizer
 from limner.search.reranker import load_reranker
 from limner.services.calibrating import calibrate, describe
 from limner.services.courses import COURSES, Course, Material
-from limner.services.starting import build_model, save_beside, with_sizes_of, with_vocabulary
+from limner.services.starting import (
+    build_model,
+    dvae_of,
+    save_beside,
+    with_codes_of,
+    with_sizes_of,
+    with_vocabulary,
+)
 from limner.services.teaching import words_of
 from limner.services.validation import HeldOut, open_sets
 from limner.training.logging import RunLog
@@ -54,7 +59,7 @@ class TrainingReport:
     before: dict[str, float] | None
     after: dict[str, float]
     num_truncated: int
-    embeds: bool
+    kind: str
 
     @property
     def got_worse(self) -> bool:
@@ -88,10 +93,15 @@ def start_run(
     run = RECIPES[recipe]()
     if "model.kind" in settings:
         run = override(run, {"model.kind": settings["model.kind"]})
+    if initial and run.drawing:
+        raise UsageError("a DALL-E starts from a dVAE alone: leave out --from, and give --set drawing.dvae=RUN")
     start = load_reranker(initial) if initial else None
     if start:
         run = with_sizes_of(run, start)
     run = override(run, settings)
+    dvae = dvae_of(run)
+    if dvae is not None:
+        run = with_codes_of(run, dvae)
     sets, rows, _ = open_sets(data)
     captions = Captions(sets, rows, run.loader.captions)
     tokenizer = start.tokenizer if start else Tokenizer.train(_texts(run, captions), run.tokenizer)
@@ -107,6 +117,8 @@ def start_run(
     with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as workspace:
         draft = Path(workspace, "run")
         tokenizer.save(draft)
+        if dvae is not None:
+            save_model(draft / DVAE_FOLDER, dvae)
         write_file(draft / _RUN_FILE, json.dumps(values, indent=2) + "\n")
         draft.rename(out)
     with _alone(out):
@@ -167,6 +179,7 @@ def _go_on(out: Path, *, report: Report, say: Say) -> TrainingReport:
         held_out=HeldOut(sets, held_out_rows, say=say),
         tokenizer=Tokenizer.load(out),
         model=build_model(run, start),
+        dvae=load_dvae(out / DVAE_FOLDER) if run.drawing else None,
         start=start,
         start_folder=resolve(values["initial"]) if values["initial"] else None,
         say=say,
@@ -184,21 +197,21 @@ def _go_on(out: Path, *, report: Report, say: Say) -> TrainingReport:
             folder=out / "checkpoints",
             monitor=_monitor(material, course, log, report=report),
         )
-    _save(out / "last", final, material.tokenizer, course.objective)
-    best = load_reranker(out)
+    _save(out / "last", final, material, course)
+    best = load_with_tokenizer(out)[0]
     outcome = TrainingReport(
         run=out,
         steps=run.loop.num_steps,
         num_pictures=len(course.loader) if course.what == "pictures" else 0,
         num_held_out=len(material.held_out),
         before=before or None,
-        after=course.figures(best.model),
+        after=course.figures(best),
         num_truncated=course.loader.num_truncated,
-        embeds=isinstance(final, CLIP),
+        kind=run.model.kind,
     )
     _tell(outcome, course.loader.num_broken, say)
     if course.reads_texts and len(material.held_out) and (run.ranking is None or run.ranking.document == "picture"):
-        found = calibrate(best, material.held_out)
+        found = calibrate(load_reranker(out), material.held_out)
         write_calibration(resolve(out), found)
         say("; ".join(["calibrated", *describe(found)]))
     return outcome
@@ -225,14 +238,16 @@ def _monitor(material: Material, course: Course, log: RunLog, *, report: Report)
             say(f"step {step}: {_sentence({name.split('/')[1]: value for name, value in metrics.items()})}")
 
     def keep(model: nn.Module, step: int) -> None:
-        _save(material.out / "best", model, material.tokenizer, course.objective)
+        _save(material.out / "best", model, material, course)
 
-    return Monitor(log=on_log, validate=lambda model: course.figures(cast(RelevanceModel, model)), keep=keep)
+    return Monitor(log=on_log, validate=course.figures, keep=keep, judge=course.judge)
 
 
-def _save(folder: Path, model: nn.Module, tokenizer: Tokenizer, objective: Objective) -> None:
-    tokenizer.save(folder)
-    save_beside(folder, objective)
+def _save(folder: Path, model: nn.Module, material: Material, course: Course) -> None:
+    material.tokenizer.save(folder)
+    save_beside(folder, course.objective)
+    if material.dvae is not None:
+        save_model(folder / DVAE_FOLDER, material.dvae)
     save_model(folder, model)
 
 
