@@ -16,6 +16,7 @@ from limner.cli import (
     export,
     index,
     info,
+    reconstruct,
     search,
     train,
 )
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 app.command("train")(train.train)
+app.command("reconstruct")(reconstruct.reconstruct)
 app.command("calibrate")(calibrate.calibrate)
 app.command("index")(index.index)
 app.command("search")(search.search)

@@ -10,7 +10,7 @@ from limner.errors import UsageError
 
 __all__ = ["train"]
 
-_USES = {"clip": "--model", "dalle": "`limner draw --model`:"}
+_USES = {"clip": "--model", "dalle": "`limner draw --model`:", "dvae": "`limner reconstruct --model`:"}
 
 
 def train(

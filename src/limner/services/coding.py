@@ -63,7 +63,7 @@ def _digest(dvae: DVAE, loader: CaptionedLoader, num_views: int) -> str:
         digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
     views = to_dict(replace(loader.config, batch_size=1, num_threads=0, num_ahead=0)) if num_views > 1 else {}
     digest.update(json.dumps([to_dict(dvae.config), num_views, views]).encode())
-    for which, pictures in enumerate(loader.sets):
+    for which, pictures in enumerate(loader.pictures.sets):
         rows = [row for set_number, row in loader.captions.places if set_number == which]
         for start in range(0, len(rows), _BATCH_SIZE):
             for picture in pictures.pictures(rows[start : start + _BATCH_SIZE]):

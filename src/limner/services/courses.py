@@ -15,10 +15,12 @@ from limner.data.lesson_loader import LessonLoader
 from limner.data.lessons import Lessons, Vectors
 from limner.data.loader import CaptionedLoader
 from limner.data.picture_set import PictureSet
+from limner.data.pictures import PictureLoader
 from limner.data.progress import Say
 from limner.data.ranking import RankingLoader
 from limner.data.tokenizer import Tokenizer
 from limner.errors import UsageError
+from limner.evaluation.reconstruction import reconstruction_figures
 from limner.generation.drawer import Drawer
 from limner.generation.likelihood import likelihoods
 from limner.interop.sentence_teacher import SentenceTeacher
@@ -29,6 +31,7 @@ from limner.models.relevance import RelevanceModel
 from limner.objectives.base import Objective
 from limner.objectives.clip import CLIPObjective, CLIPObjectiveConfig
 from limner.objectives.dalle import DALLEObjective, DALLEObjectiveConfig
+from limner.objectives.dvae import DVAEObjective, DVAEObjectiveConfig
 from limner.objectives.ranking import RankingObjective, RankingObjectiveConfig
 from limner.objectives.taught_images import TaughtImagesObjective, TaughtImagesObjectiveConfig
 from limner.objectives.taught_texts import TaughtTextsObjective, TaughtTextsObjectiveConfig
@@ -50,7 +53,7 @@ _MOST_JUDGED = 512
 class Material:
     """What every kind of run is given: its folder and config, rows of sets, tokenizer and model, and its start.
 
-    A run that teaches to draw also has its dVAE.
+    A run that teaches to draw also has its dVAE; one that sees pictures alone has no tokenizer.
     """
 
     out: Path
@@ -58,12 +61,18 @@ class Material:
     sets: Sequence[PictureSet]
     rows: Sequence[np.ndarray]
     held_out: HeldOut
-    tokenizer: Tokenizer
+    words: Tokenizer | None
     model: nn.Module
     dvae: DVAE | None
     start: Reranker | None
     start_folder: Path | None
     say: Say
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer of a run that reads words."""
+        assert self.words is not None, "the run sees pictures alone"
+        return self.words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +85,7 @@ class Course:
 
     objective: Objective
     batches: Callable[[int], Iterator[Any]]
-    loader: CaptionedLoader | CodesLoader | LessonLoader
+    loader: CaptionedLoader | CodesLoader | LessonLoader | PictureLoader
     figures: Callable[[Any], dict[str, float]]
     what: str = "pictures"
     judge: str = "mAP"
@@ -116,9 +125,9 @@ def _taught_texts(material: Material) -> Course:
     load_beside(material.start_folder, objective)
     teacher = SentenceTeacher()
     lessons = _lessons(material, teacher.vocabulary, teacher.embed)
-    vectors = lessons.token_vectors(material.tokenizer, run.model.text.token_dim)
+    vectors = lessons.token_vectors(material.tokenizer, model.config.text.token_dim)
     model.text.tokens.weight.data.copy_(torch.from_numpy(vectors))
-    loader = LessonLoader(lessons, material.tokenizer, run.loader, text_length=run.model.text.length)
+    loader = LessonLoader(lessons, material.tokenizer, run.loader, text_length=model.config.text.length)
     return Course(
         objective=objective, batches=loader.batches, loader=loader, figures=_by_embedding(material), what="texts"
     )
@@ -191,9 +200,30 @@ def _by_likelihood(
     return figures
 
 
+def _reconstruction(material: Material) -> Course:
+    """Judged by what is left of the held-out pictures, by the use of codes and by the bounds."""
+    run, model = material.run, cast(DVAE, material.model)
+    config = cast(DVAEObjectiveConfig, run.objective)
+    loader = PictureLoader(material.sets, material.rows, run.loader, image_size=model.config.image_size)
+    seen = run.loader.batch_size * run.loop.accumulation_steps
+    objective = DVAEObjective(
+        model, config, num_steps=run.loop.num_steps, epoch_steps=max(round(len(loader) / seen), 1)
+    )
+    pictures = material.held_out.squares(model.config.image_size)[:_MOST_JUDGED]
+    return Course(
+        objective=objective,
+        batches=loader.batches,
+        loader=loader,
+        figures=lambda judged: reconstruction_figures(judged, pictures, config),
+        judge="PSNR",
+        reads_texts=False,
+    )
+
+
 COURSES: dict[str, Callable[[Material], Course]] = {
     "contrast": _contrast,
     "dalle": _dalle,
+    "dvae": _reconstruction,
     "ranking": _ranking,
     "taught_images": _taught_images,
     "taught_texts": _taught_texts,

@@ -9,8 +9,9 @@ from torch import nn
 
 from limner.errors import UsageError
 from limner.generation.drawer import DVAE_FOLDER, load_drawer
-from limner.models.checkpoints import resolve, save_model
+from limner.models.checkpoints import load_model, resolve, save_model
 from limner.models.dalle import DALLE
+from limner.models.dvae import DVAE
 from limner.search.calibrate import read_calibration, write_calibration
 from limner.search.embedder import load_with_tokenizer
 
@@ -36,13 +37,16 @@ def export_model(model: str, out: Path, *, half: bool = True) -> Exported:
     if out.exists():
         raise UsageError(f"{out} exists; name a new folder")
     folder = resolve(model)
-    loaded, tokenizer, fingerprint = load_with_tokenizer(folder)
-    calibration = read_calibration(folder, fingerprint)
+    loaded: nn.Module = load_model(folder)
+    reads_words = not isinstance(loaded, DVAE)
+    calibration = read_calibration(folder, load_with_tokenizer(folder)[2]) if reads_words else None
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as workspace:
         draft = Path(workspace, "model")
         dtype = torch.float16 if half else torch.float32
-        tokenizer.save(draft)
+        draft.mkdir()
+        if reads_words:
+            load_with_tokenizer(folder)[1].save(draft)
         save_model(draft, loaded, dtype=dtype)
         num_parameters = _count(loaded)
         if isinstance(loaded, DALLE):

@@ -10,21 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 from torch import nn
 
 from limner.config import from_dict, override, to_dict
 from limner.data.captions import Captions
+from limner.data.picture_set import PictureSet
 from limner.data.progress import Report, Say
 from limner.data.tokenizer import Tokenizer
 from limner.errors import LimnerError, TrainingError, UsageError
 from limner.generation.drawer import DVAE_FOLDER, load_dvae
 from limner.interop.sentence_teacher import SentenceTeacher
-from limner.models.checkpoints import resolve, save_model, write_file
+from limner.models.checkpoints import load_model, resolve, save_model, write_file
 from limner.recipes import RECIPES
 from limner.recipes.base import Run
 from limner.search.calibrate import write_calibration
-from limner.search.embedder import load_with_tokenizer
-from limner.search.reranker import load_reranker
+from limner.search.reranker import Reranker, load_reranker
 from limner.services.calibrating import calibrate, describe
 from limner.services.courses import COURSES, Course, Material
 from limner.services.starting import (
@@ -46,6 +47,7 @@ __all__ = ["TrainingReport", "resume_run", "start_run"]
 
 _RUN_FILE = "run.json"
 _COLLAPSED = 0.95
+_FEW_CODES = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,9 +95,7 @@ def start_run(
     run = RECIPES[recipe]()
     if "model.kind" in settings:
         run = override(run, {"model.kind": settings["model.kind"]})
-    if initial and run.drawing:
-        raise UsageError("a DALL-E starts from a dVAE alone: leave out --from, and give --set drawing.dvae=RUN")
-    start = load_reranker(initial) if initial else None
+    start = _start_of(run, initial)
     if start:
         run = with_sizes_of(run, start)
     run = override(run, settings)
@@ -103,9 +103,9 @@ def start_run(
     if dvae is not None:
         run = with_codes_of(run, dvae)
     sets, rows, _ = open_sets(data)
-    captions = Captions(sets, rows, run.loader.captions)
-    tokenizer = start.tokenizer if start else Tokenizer.train(_texts(run, captions), run.tokenizer)
-    run = with_vocabulary(run, tokenizer, is_new=start is None)
+    tokenizer = start.tokenizer if start else _new_tokenizer(run, sets, rows)
+    if tokenizer is not None:
+        run = with_vocabulary(run, tokenizer, is_new=start is None)
     build_model(run, start)  # refuses sizes that do not fit before anything is written
     values = {
         "recipe": recipe,
@@ -116,7 +116,9 @@ def start_run(
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as workspace:
         draft = Path(workspace, "run")
-        tokenizer.save(draft)
+        draft.mkdir()
+        if tokenizer is not None:
+            tokenizer.save(draft)
         if dvae is not None:
             save_model(draft / DVAE_FOLDER, dvae)
         write_file(draft / _RUN_FILE, json.dumps(values, indent=2) + "\n")
@@ -130,10 +132,21 @@ def start_run(
             raise
 
 
-def _texts(run: Run, captions: Captions) -> list[str]:
-    """Return what a new tokenizer learns from: the captions, and the words of a teacher if there is one."""
+def _start_of(run: Run, initial: str | None) -> Reranker | None:
+    """Return the model that a run starts from, if any."""
+    if initial and run.drawing:
+        raise UsageError("a DALL-E starts from a dVAE alone: leave out --from, and give --set drawing.dvae=RUN")
+    if initial and run.tokenizer is None:
+        raise UsageError("a dVAE starts from nothing: leave out --from, or go on with a run by --resume RUN")
+    return load_reranker(initial) if initial else None
+
+
+def _new_tokenizer(run: Run, sets: Sequence[PictureSet], rows: Sequence[np.ndarray]) -> Tokenizer | None:
+    """Return a tokenizer that learned the captions, and the words of a teacher if there is one; None without words."""
+    if run.tokenizer is None:
+        return None
     words = words_of(SentenceTeacher().vocabulary) if run.objective.kind.startswith("taught") else []
-    return captions.all_texts() + words
+    return Tokenizer.train(Captions(sets, rows, run.loader.captions).all_texts() + words, run.tokenizer)
 
 
 def resume_run(out: Path, *, report: Report, say: Say) -> TrainingReport:
@@ -176,8 +189,8 @@ def _go_on(out: Path, *, report: Report, say: Say) -> TrainingReport:
         run=run,
         sets=sets,
         rows=rows,
-        held_out=HeldOut(sets, held_out_rows, say=say),
-        tokenizer=Tokenizer.load(out),
+        held_out=HeldOut(sets, held_out_rows, say=say, captioned=run.tokenizer is not None),
+        words=Tokenizer.load(out) if run.tokenizer is not None else None,
         model=build_model(run, start),
         dvae=load_dvae(out / DVAE_FOLDER) if run.drawing else None,
         start=start,
@@ -198,7 +211,7 @@ def _go_on(out: Path, *, report: Report, say: Say) -> TrainingReport:
             monitor=_monitor(material, course, log, report=report),
         )
     _save(out / "last", final, material, course)
-    best = load_with_tokenizer(out)[0]
+    best = load_model(out)
     outcome = TrainingReport(
         run=out,
         steps=run.loop.num_steps,
@@ -226,6 +239,12 @@ def _monitor(material: Material, course: Course, log: RunLog, *, report: Report)
         if "loss" in metrics:
             shown = [f"{name} {metrics[name]:.3f}" for name in ("loss", "accuracy") if name in metrics]
             report(step, run.loop.num_steps, ", ".join(shown))
+            if step > run.loop.num_steps // 2 and metrics.get("usage", 1.0) < _FEW_CODES and "usage" not in warned:
+                warned.add("usage")
+                say(
+                    f"warning: only {metrics['usage']:.0%} of the codes are in use; try model.codebook.kind=cosine "
+                    "and objective.revive_after=20"
+                )
             for side in ("image", "text"):
                 late = step > run.loop.warmup_steps and side not in warned
                 if late and metrics.get(f"{side}_likeness", 0.0) > _COLLAPSED:
@@ -244,7 +263,9 @@ def _monitor(material: Material, course: Course, log: RunLog, *, report: Report)
 
 
 def _save(folder: Path, model: nn.Module, material: Material, course: Course) -> None:
-    material.tokenizer.save(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if material.words is not None:
+        material.words.save(folder)
     save_beside(folder, course.objective)
     if material.dvae is not None:
         save_model(folder / DVAE_FOLDER, material.dvae)
