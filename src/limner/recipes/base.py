@@ -3,14 +3,19 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from limner.config import Count
 from limner.data.loader import LoaderConfig
 from limner.data.ranking import SideKind
 from limner.data.tokenizer import TokenizerConfig
 from limner.models.clip import CLIPConfig
 from limner.models.cross_encoder import CrossEncoderConfig
+from limner.models.dalle import DALLEConfig
+from limner.models.dvae import DVAEConfig
 from limner.models.language_relevance import LanguageRelevanceConfig
 from limner.models.late_interaction import LateInteractionConfig
 from limner.objectives.clip import CLIPObjectiveConfig
+from limner.objectives.dalle import DALLEObjectiveConfig
+from limner.objectives.dvae import DVAEObjectiveConfig
 from limner.objectives.ranking import RankingObjectiveConfig
 from limner.objectives.ranking_losses import FROM_NOISE
 from limner.objectives.taught_images import TaughtImagesObjectiveConfig
@@ -18,11 +23,18 @@ from limner.objectives.taught_texts import TaughtTextsObjectiveConfig
 from limner.search.mine import MiningConfig
 from limner.training.loop import LoopConfig
 
-__all__ = ["ModelConfig", "RankingConfig", "Run"]
+__all__ = ["DrawingConfig", "ModelConfig", "RankingConfig", "Run"]
 
-ModelConfig = CLIPConfig | CrossEncoderConfig | LanguageRelevanceConfig | LateInteractionConfig
+ModelConfig = (
+    CLIPConfig | CrossEncoderConfig | DALLEConfig | DVAEConfig | LanguageRelevanceConfig | LateInteractionConfig
+)
 ObjectiveConfig = (
-    CLIPObjectiveConfig | RankingObjectiveConfig | TaughtImagesObjectiveConfig | TaughtTextsObjectiveConfig
+    CLIPObjectiveConfig
+    | DALLEObjectiveConfig
+    | DVAEObjectiveConfig
+    | RankingObjectiveConfig
+    | TaughtImagesObjectiveConfig
+    | TaughtTextsObjectiveConfig
 )
 
 
@@ -37,18 +49,31 @@ class RankingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DrawingConfig:
+    """The run or model folder of the dVAE whose codes are learned, and in how many views each picture is encoded.
+
+    The first view is the picture as it is, the others are changed at random as the loader's augmentation says.
+    """
+
+    dvae: str = ""
+    num_views: Count = 1
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """A whole training run; `image_start` names published weights that the image tower starts from.
 
-    `ranking` is there where the objective ranks.
+    `ranking` is there where the objective ranks, and `drawing` where a DALL-E learns; `tokenizer` is not where pictures
+    are all that the model sees.
     """
 
     model: ModelConfig = field(default_factory=CLIPConfig)
     objective: ObjectiveConfig = field(default_factory=CLIPObjectiveConfig)
     loader: LoaderConfig = field(default_factory=LoaderConfig)
-    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    tokenizer: TokenizerConfig | None = field(default_factory=TokenizerConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     ranking: RankingConfig | None = None
+    drawing: DrawingConfig | None = None
     image_start: Literal["", "efficientnet-lite0"] = ""
 
     def __post_init__(self) -> None:
@@ -64,5 +89,14 @@ class Run:
                 raise ValueError(
                     f"the loss {self.objective.loss} needs documents drawn evenly: leave ranking.num_mined at 0"
                 )
+        elif isinstance(self.objective, DVAEObjectiveConfig) or self.model.kind == "dvae":
+            if not isinstance(self.objective, DVAEObjectiveConfig) or self.model.kind != "dvae":
+                raise ValueError("a dVAE learns by its own objective; start from the recipe 'dvae'")
+            return
+        elif isinstance(self.objective, DALLEObjectiveConfig) or self.model.kind == "dalle":
+            if not isinstance(self.objective, DALLEObjectiveConfig) or self.model.kind != "dalle" or not self.drawing:
+                raise ValueError("a DALL-E learns by its own objective from a dVAE; start from the recipe 'dalle'")
         elif self.model.kind != "clip":
             raise ValueError(f"only a ranking objective trains the kind '{self.model.kind}'; use the recipe 'ranking'")
+        if self.tokenizer is None:
+            raise ValueError("a model that reads words needs a tokenizer; leave `tokenizer` as the recipe has it")

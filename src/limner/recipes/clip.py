@@ -1,6 +1,8 @@
 """CLIP on a laptop: both recipes train from nothing."""
 
-from limner.data.augmentation import AugmentationConfig
+from dataclasses import replace
+
+from limner.data.augmentation import UNCHANGED
 from limner.data.loader import LoaderConfig
 from limner.models.clip import CLIPConfig
 from limner.nn.inverted_residual import SMALL_STAGES, InvertedResidualConfig
@@ -24,20 +26,7 @@ def clip() -> Run:
     vision = InvertedResidualConfig(
         image_size=32, stages=SMALL_STAGES, head_dim=384, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)
     )
-    augmentation = AugmentationConfig(
-        zoom=(0.9, 1.1),
-        stretch=0.05,
-        rotation_degrees=0.0,
-        shift=0.05,
-        flip_rate=0.3,
-        brightness=0.0,
-        contrast=0.0,
-        saturation=0.0,
-        hue_degrees=0.0,
-        grey_rate=0.0,
-        ground_rate=0.0,
-        erase_rate=0.0,
-    )
+    augmentation = replace(UNCHANGED, zoom=(0.9, 1.1), stretch=0.05, shift=0.05, flip_rate=0.3)
     return Run(
         model=CLIPConfig(vision=vision, text=_TEXT, embed_dim=192),
         loader=LoaderConfig(batch_size=192, augmentation=augmentation),
