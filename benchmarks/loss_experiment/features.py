@@ -10,10 +10,10 @@ import torch
 from limner.data.augmentation import AugmentationConfig, augment
 from limner.data.decoding import decode_picture
 from limner.data.picture_set import PictureSet
+from limner.data.pixels import stack_images
 from limner.interop.efficientnet import load_efficientnet_lite0
 from limner.interop.sentence_teacher import SentenceTeacher
 from limner.nn.inverted_residual import InvertedResidualConfig, InvertedResidualTrunk
-from limner.search.embedder import stack_images
 
 __all__ = ["IMAGE_SIZE", "PLAIN", "picture_features", "text_features"]
 

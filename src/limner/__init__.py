@@ -1,6 +1,6 @@
 """Limner joins pictures and words both ways: find it, or draw it.
 
-data -> nn -> models -> losses -> objectives -> training -> search -> evaluation -> services -> cli
+data -> nn -> models -> losses -> objectives -> training -> generation | search -> evaluation -> services -> cli
 """
 
 from importlib import import_module

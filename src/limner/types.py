@@ -12,6 +12,7 @@ Glossary:
     parts: what a relevance model keeps of a picture or text: a vector for each token, patch or place of a grid.
     query, document: what is asked with and what is asked for, each a picture or a text.
     concept: what a picture shows; pictures of one concept are never each other's negatives.
+    codes: ids of the vectors that stand for the places of a picture's grid, rows x columns.
     step: one update of the weights.
 """
 
@@ -26,6 +27,8 @@ __all__ = [
     "PADDING_TOKEN",
     "START_TOKEN",
     "CaptionedBatch",
+    "Codes",
+    "CodesBatch",
     "Distances",
     "Embeddings",
     "Features",
@@ -33,6 +36,7 @@ __all__ = [
     "Images",
     "ItemMask",
     "PaddingMask",
+    "PictureBatch",
     "RankingBatch",
     "Relevance",
     "Scalar",
@@ -46,6 +50,7 @@ START_TOKEN = 1
 END_TOKEN = 2
 
 Images: TypeAlias = Float[Tensor, "batch 3 height width"]
+Codes: TypeAlias = Int[Tensor, "batch rows columns"]
 Tokens: TypeAlias = Int[Tensor, "batch length"]
 PaddingMask: TypeAlias = Bool[Tensor, "batch length"]
 Features: TypeAlias = Float[Tensor, "batch feature_dim"]
@@ -72,6 +77,21 @@ class CaptionedBatch:
     texts: Int[Tensor, " batch"]
     teacher: Float[Tensor, "batch teacher_dim"] | None = None
     lessons: Float[Tensor, "lessons teacher_dim"] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodesBatch:
+    """Texts and their pictures as codes, row by row."""
+
+    tokens: Int[Tensor, "batch length"]
+    codes: Int[Tensor, "batch places"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureBatch:
+    """Pictures alone: images in [0, 1]."""
+
+    images: Float[Tensor, "batch 3 height width"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,16 +9,22 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn import functional
 
 from limner.config import from_dict, to_dict
 from limner.errors import ModelError, UsageError
 from limner.models.checkpoints import MODELS, load_model, save_model
 from limner.models.clip import CLIP, CLIPConfig
 from limner.models.cross_encoder import CrossEncoder, CrossEncoderConfig
+from limner.models.dalle import DALLE, DALLEConfig, WordsConfig
+from limner.models.dvae import DVAE, DVAEConfig
 from limner.models.language_relevance import LanguageRelevance, LanguageRelevanceConfig
 from limner.models.late_interaction import LateInteraction, LateInteractionConfig
 from limner.models.relevance import RelevanceModel
 from limner.models.stir import STIR, STIRConfig
+from limner.nn.bottleneck import BottleneckConfig
+from limner.nn.codebooks import DenseCodebookConfig, FiniteScalarCodebookConfig, NearestCodebookConfig
+from limner.nn.hybrid import HybridConfig, HybridStage
 from limner.nn.inverted_residual import InvertedResidualConfig, InvertedResidualStage
 from limner.nn.parts import every_pair, joined
 from limner.nn.text import TextConfig
@@ -62,6 +68,29 @@ def stir_outputs(model: STIR, images: Tensor, tokens: Tensor) -> Tensor:
     return torch.stack([model.pair_scores(one, other), model.ordered_scores(other, one)], dim=1)
 
 
+def dalle_outputs(model: DALLE, images: Tensor, tokens: Tensor) -> Tensor:
+    """All logits of a row, with the brightness of the picture's parts for its codes."""
+    grey = functional.adaptive_avg_pool2d(images.mean(dim=1, keepdim=True), 4).flatten(1)
+    logits = model(tokens, (grey * 64).long() % 16)
+    return torch.cat([logits.text.flatten(1), logits.picture.flatten(1)], dim=1)
+
+
+def dvae_outputs(model: DVAE, images: Tensor, tokens: Tensor) -> Tensor:
+    """What the encoder says, and the pictures of codes that do not depend on it; in training, one pass with noise."""
+    if model.training:
+        found = model(images, 1.0)
+        return torch.cat([found.mean.flatten(1), found.log_scale.flatten(1)], dim=1) + found.commitment
+    side = model.config.grid_size
+    codes = torch.arange(side**2).view(1, side, side).expand(len(images), -1, -1)
+    return torch.cat([model.features(images).flatten(1), model.decode(codes).flatten(1)], dim=1)
+
+
+def small_dvae(**parts: object) -> DVAEConfig:
+    small = TransformerConfig(dim=16, depth=1, num_heads=2)
+    network = HybridConfig(stages=(HybridStage(dim=8), HybridStage(dim=12)), code_dim=6, encoder=small, decoder=small)
+    return DVAEConfig(**{"image_size": 32, "num_codes": 24, "network": network} | parts)
+
+
 SIDES = {"vision": SMALL_VIT, "text": SMALL_TEXT}
 JOINT = TransformerConfig(dim=24, depth=1, num_heads=2)
 CASES: dict[str, tuple[str, object, Callable[..., Tensor]]] = {
@@ -77,6 +106,28 @@ CASES: dict[str, tuple[str, object, Callable[..., Tensor]]] = {
         CrossEncoderConfig(vision=SMALL_CONVOLUTION, text=SMALL_TEXT, joint=JOINT, embed_dim=16),
         relevance_outputs,
     ),
+    "dalle": (
+        "dalle",
+        DALLEConfig(
+            text=WordsConfig(vocab_size=300, length=12, token_dim=16),
+            num_codes=16,
+            grid_size=4,
+            transformer=TransformerConfig(dim=32, depth=4, num_heads=2),
+        ),
+        dalle_outputs,
+    ),
+    "dvae with cosine logits": ("dvae", small_dvae(), dvae_outputs),
+    "dvae with rounded numbers": (
+        "dvae",
+        small_dvae(codebook=FiniteScalarCodebookConfig(levels=(4, 3, 2))),
+        dvae_outputs,
+    ),
+    "dvae with nearest codes": ("dvae", small_dvae(codebook=NearestCodebookConfig(feature_dim=6)), dvae_outputs),
+    "dvae with the paper's parts": (
+        "dvae",
+        small_dvae(network=BottleneckConfig(hidden_dim=8, num_blocks=1, code_dim=6), codebook=DenseCodebookConfig()),
+        dvae_outputs,
+    ),
     "language model": ("language", LanguageRelevanceConfig(**SIDES, true_token=7, false_token=8), relevance_outputs),
     "late interaction": ("late", LateInteractionConfig(**SIDES, embed_dim=24), relevance_outputs),
     **{
@@ -89,8 +140,9 @@ CASES: dict[str, tuple[str, object, Callable[..., Tensor]]] = {
         for form, num_separate in [("pair", 0), ("interaction", 0), *(("cached", depth) for depth in depths)]
     },
 }
-PICTURES_ONLY = tuple(name for name, (kind, _, _) in CASES.items() if not MODELS[kind][0].reads_texts)
-READERS = tuple(name for name in CASES if name not in PICTURES_ONLY)
+JUDGES = {name: MODELS[kind][0] for name, (kind, _, _) in CASES.items() if issubclass(MODELS[kind][0], RelevanceModel)}
+PICTURES_ONLY = tuple(name for name, model in JUDGES.items() if not model.reads_texts)
+READERS = tuple(name for name, model in JUDGES.items() if model.reads_texts)
 
 Case = tuple[nn.Module, Callable[..., Tensor]]
 
@@ -157,7 +209,7 @@ def test_rows_do_not_mix(case: Case) -> None:
     torch.testing.assert_close(outputs(model, images, tokens), torch.cat(alone), atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("name", [*READERS, "dalle"])
 def test_padding_does_not_change_a_text(name: str) -> None:
     model, outputs = build(name)
     images = some_images()[:1]

@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.drawers import write_tiny_dvae
 from tests.shapes import write_shapes
 from tests.teacher import WordTeacher
 
 from limner.errors import ModelError, UsageError
+from limner.generation.drawer import load_drawer
 from limner.recipes import RECIPES
 from limner.search.embedder import load_embedder
 from limner.services.training import TrainingReport, start_run
@@ -27,7 +29,10 @@ SHORT = {
 TAUGHT = sorted(name for name, recipe in RECIPES.items() if recipe().objective.kind.startswith("taught"))
 
 
-@pytest.mark.parametrize("name", sorted(set(RECIPES) - set(TAUGHT)))
+DRAWING = sorted(name for name, recipe in RECIPES.items() if recipe().drawing)
+
+
+@pytest.mark.parametrize("name", sorted(set(RECIPES) - set(TAUGHT) - set(DRAWING)))
 def test_a_recipe_trains_saves_and_loads(name: str, tmp_path: Path) -> None:
     write_shapes(tmp_path / "set")
     said: list[str] = []
@@ -43,6 +48,16 @@ def test_a_recipe_trains_saves_and_loads(name: str, tmp_path: Path) -> None:
     assert len(losses) == 12 and min(losses[-3:]) < losses[0]
     assert 0 <= outcome.after["R@1"] <= 1
     assert load_embedder(tmp_path / "run").embed_texts(["a red circle", "красный круг"]).shape[0] == 2
+
+
+@pytest.mark.parametrize("name", DRAWING)
+def test_a_recipe_learns_to_draw_from_a_dvae(name: str, tmp_path: Path) -> None:
+    write_shapes(tmp_path / "set")
+    dvae = write_tiny_dvae(tmp_path / "dvae")
+    outcome = _run(name, tmp_path, "run", [], **{"drawing.dvae": str(dvae)})
+    losses = [line["loss"] for line in read_log(tmp_path / "run") if "loss" in line]
+    assert len(losses) == 12 and losses[-1] < losses[0] and outcome.after["picture_nats"] > 0
+    assert len(load_drawer(tmp_path / "run").draw("a red circle", 2)) == 2
 
 
 @pytest.mark.parametrize("name", TAUGHT)

@@ -4,7 +4,22 @@ import sys
 
 import typer
 
-from limner.cli import calibrate, classify, data, demo, evaluate, export, index, info, search, train
+from limner.cli import (
+    calibrate,
+    caption,
+    classify,
+    complete,
+    data,
+    demo,
+    draw,
+    evaluate,
+    export,
+    index,
+    info,
+    reconstruct,
+    search,
+    train,
+)
 from limner.cli.console import run
 
 __all__ = ["app", "main"]
@@ -18,10 +33,14 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 app.command("train")(train.train)
+app.command("reconstruct")(reconstruct.reconstruct)
 app.command("calibrate")(calibrate.calibrate)
 app.command("index")(index.index)
 app.command("search")(search.search)
 app.command("info")(info.info)
+app.command("draw")(draw.draw)
+app.command("complete")(complete.complete)
+app.command("caption")(caption.caption)
 app.command("classify")(classify.classify)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)

@@ -4,6 +4,16 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["AsJson"]
+__all__ = ["AsJson", "Drawer", "Guidance", "Ranker", "Seed", "Temperature", "TopK", "TopP"]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+Drawer = Annotated[
+    str | None, typer.Option("--model", help="A DALL-E: its run or model folder [default: the shipped one].")
+]
+Ranker = Annotated[str, typer.Option(help="The CLIP that says which drawings fit the words, or none.")]
+Seed = Annotated[int, typer.Option(min=0, help="Another number draws other pictures.")]
+Temperature = Annotated[float, typer.Option(help="Below 1 draws what is likelier, above 1 what is rarer.")]
+TopK = Annotated[int, typer.Option(help="Choose each code among the likeliest, as 64; 0: among all.")]
+TopP = Annotated[float, typer.Option(help="Choose each code among the fewest that are as likely together, as 0.95.")]
+Guidance = Annotated[float, typer.Option(help="How closely to follow the words: 1 as learned, above 1 closer.")]

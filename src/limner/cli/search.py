@@ -1,7 +1,7 @@
 """`limner search`: the pictures that words, a picture, or a mixture of both describe."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -9,12 +9,12 @@ from limner.cli.console import note, one_line, print_json
 from limner.errors import UsageError
 
 if TYPE_CHECKING:
-    from limner.services.searching import Hit
+    from limner.services.searching import Collection, Drawn, Hit, Query
 
 __all__ = ["search"]
 
 
-def search(
+def search(  # noqa: C901  the options that exclude each other
     collection: Annotated[Path, typer.Argument(help="The folder that `limner index` has made.")],
     words: Annotated[str | None, typer.Argument(help="What to look for; [WEIGHT:]WORDS or [WEIGHT:]@FILE.")] = None,
     picture: Annotated[list[Path] | None, typer.Option(help="A picture to look for the like of.")] = None,
@@ -39,6 +39,12 @@ def search(
     ] = None,
     model: Annotated[str | None, typer.Option(help="Check that the collection was made with this model.")] = None,
     sheet: Annotated[Path | None, typer.Option(help="Draw a contact sheet of the hits into this file.")] = None,
+    or_draw: Annotated[
+        bool, typer.Option("--or-draw", help="Where nothing reaches --min-relevance, draw the words into --sheet.")
+    ] = False,
+    drawer: Annotated[
+        str | None, typer.Option(help="The DALL-E that draws: its run or model folder [default: the shipped one].")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object (with --queries, one a line).")
     ] = False,
@@ -46,8 +52,10 @@ def search(
     """Find pictures by words, by pictures, or by a weighted mixture of both."""
     from limner.services import searching
 
-    if queries is not None and (words is not None or picture or plus or minus or sheet):
-        raise UsageError("--queries stands alone; leave out the words, --picture, --plus, --minus and --sheet")
+    if queries is not None and (words is not None or picture or plus or minus or sheet or or_draw):
+        raise UsageError("--queries stands alone; leave out the words, --picture, --plus, --minus, --sheet, --or-draw")
+    if or_draw:
+        _check_drawing(sheet, min_relevance)
     if sheet is not None:
         searching.check_sheet(sheet)
     opened = searching.open_collection(collection, model)
@@ -63,7 +71,15 @@ def search(
             print_json(answer)
         return
     query = searching.parse_query(words, pictures=picture or (), plus=plus or (), minus=minus or ())
+    if or_draw:
+        searching.drawable_words(query)
     hits = searching.answer(opened, query, manner)
+    if or_draw and not hits:
+        note(f"nothing here matches with a relevance of {min_relevance:g} or more; drawing it")
+        drawn = _draw_instead(opened, query, drawer, top, cast(Path, sheet))
+        if as_json:
+            print_json(searching.as_json(query, hits) | {"drawn": drawn.to_json()})
+        return
     if sheet is not None:
         searching.draw_hits(hits, sheet)
         note(f"wrote {sheet}")
@@ -75,6 +91,24 @@ def search(
         note(f"nothing here matches with a relevance of {min_relevance:g} or more")
     else:
         note("no picture fulfils the condition" if where else "the collection is empty")
+
+
+def _check_drawing(sheet: Path | None, min_relevance: float | None) -> None:
+    if sheet is None or min_relevance is None:
+        raise UsageError("--or-draw needs --min-relevance, below which it draws, and --sheet FILE, where that goes")
+
+
+def _draw_instead(collection: "Collection", query: "Query", drawer: str | None, top: int, sheet: Path) -> "Drawn":
+    from limner.cli.progress import progress_bar
+    from limner.services import searching
+
+    with progress_bar("Drawing", "codes") as report:
+        drawn = searching.draw_instead(
+            collection, query, searching.open_drawer(drawer), top=top, report=report, say=note
+        )
+    drawn.save(sheet=sheet, out=None)
+    note(f"wrote {sheet}")
+    return drawn
 
 
 def _print_table(hits: "list[Hit]") -> None:

@@ -10,6 +10,8 @@ from limner.errors import UsageError
 
 __all__ = ["train"]
 
+_USES = {"clip": "--model", "dalle": "`limner draw --model`:", "dvae": "`limner reconstruct --model`:"}
+
 
 def train(
     recipe: Annotated[str, typer.Argument(help="The recipe, as in `limner train clip`.")] = "",
@@ -49,5 +51,5 @@ def train(
             }
         )
     else:
-        option = "--model" if outcome.embeds else "`limner index --reranker`:"
+        option = _USES.get(outcome.kind, "`limner index --reranker`:")
         note(f"the model is in {outcome.run}; use it with {option} {outcome.run}")

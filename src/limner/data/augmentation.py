@@ -14,7 +14,7 @@ from torch.nn import functional
 from limner.config import NotNegative, Positive, Share
 from limner.types import Images
 
-__all__ = ["AugmentationConfig", "augment"]
+__all__ = ["UNCHANGED", "AugmentationConfig", "augment"]
 
 _LUMA = (0.299, 0.587, 0.114)
 
@@ -44,8 +44,27 @@ class AugmentationConfig:
     erase_rate: Share = 0.1
 
 
+UNCHANGED = AugmentationConfig(
+    zoom=(1.0, 1.0),
+    stretch=0.0,
+    rotation_degrees=0.0,
+    shift=0.0,
+    flip_rate=0.0,
+    brightness=0.0,
+    contrast=0.0,
+    saturation=0.0,
+    hue_degrees=0.0,
+    grey_rate=0.0,
+    ground_rate=0.0,
+    erase_rate=0.0,
+)
+"""Pictures as they are; `replace(UNCHANGED, flip_rate=0.5)` mirrors half of them and leaves the rest."""
+
+
 def augment(images: Images, seeds: Sequence[tuple[int, ...]], config: AugmentationConfig) -> Images:
     """Return changed copies of pictures in [0, 1]; row i depends only on its pixels and `seeds[i]`."""
+    if config == UNCHANGED:
+        return images
     draws = np.stack([np.random.Generator(np.random.Philox(_key(seed))).random(24, dtype=np.float32) for seed in seeds])
     images = _outline(images, draws[:, 20], config)
     images = _move(images, draws[:, :7], config)

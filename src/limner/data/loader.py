@@ -1,51 +1,24 @@
 """Batches of captioned pictures whose whole state is a position: batch n is a function of the seed and n."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from itertools import count
-from typing import TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
 
-from limner.config import Count, Seed, Whole
-from limner.data.augmentation import AugmentationConfig, augment
-from limner.data.captions import CaptionChoice, Captions, DrawnText
-from limner.data.decoding import decode_picture, square
+from limner.data.captions import Captions, DrawnText
 from limner.data.lessons import Lessons
 from limner.data.picture_set import PictureSet
+from limner.data.pictures import LoaderConfig, Pixels, ShuffledPictures, read_ahead
 from limner.data.tokenizer import Tokenizer
-from limner.errors import PictureError
 from limner.types import CaptionedBatch, Images
 
 __all__ = ["CaptionedLoader", "LoaderConfig", "read_ahead"]
 
-Pixels = UInt8[np.ndarray, "size size 3"]
-Batch = TypeVar("Batch")
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoaderConfig:
-    """Batch and lessons over all processes, seed, threads that read ahead, and decoded pictures kept in memory."""
-
-    batch_size: Count = 256
-    seed: Seed = 0
-    num_lessons: Whole = 512
-    num_threads: Whole = 2
-    num_ahead: Whole = 4
-    cache_bytes: Whole = 2 << 30
-    captions: CaptionChoice = field(default_factory=CaptionChoice)
-    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
-
 
 class CaptionedLoader:
-    """The training pictures of one or several sets, shuffled anew each epoch, split over the ranks.
-
-    Element k of the stream is picture `order(k // size)[k % size]`: no batch is ever short, the order does not depend
-    on threads or on the number of ranks, and starting at batch n costs nothing.
+    """The captioned training pictures of one or several sets, shuffled anew each epoch, split over the ranks.
 
     Raises:
         DataError: if no picture has a caption.
@@ -64,21 +37,24 @@ class CaptionedLoader:
         num_ranks: int = 1,
         lessons: Lessons | None = None,
     ) -> None:
-        self.sets, self.config, self.tokenizer = list(sets), config, tokenizer
-        self.image_size, self.text_length = image_size, text_length
+        self.config, self.tokenizer, self.text_length = config, tokenizer, text_length
         self.rank, self.num_ranks = rank, num_ranks
         self.lessons = lessons
         self.captions = Captions(sets, rows, config.captions)
         self.num_truncated = 0
-        self.num_broken = 0
-        self._cache: dict[int, Pixels] = {}
-        self._room = config.cache_bytes
         self._lock = threading.Lock()
-        self._epoch = (-1, np.empty(0, dtype=np.int64))
+        self.pictures = ShuffledPictures(
+            sets, self.captions.places, config, image_size=image_size, rank=rank, num_ranks=num_ranks
+        )
 
     def __len__(self) -> int:
         """Return the number of pictures of one epoch."""
         return len(self.captions)
+
+    @property
+    def num_broken(self) -> int:
+        """How many pictures could not be decoded so far."""
+        return self.pictures.num_broken
 
     def batches(self, start: int) -> Iterator[CaptionedBatch]:
         """Yield the batches from number `start` on, without end."""
@@ -99,16 +75,15 @@ class CaptionedLoader:
 
     def elements(self, number: int) -> tuple[Sequence[int], list[int]]:
         """Return the places in the stream of this rank's part of a batch, and the pictures that stand there."""
-        size = self.config.batch_size // self.num_ranks
-        first = number * self.config.batch_size + self.rank * size
-        elements = range(first, first + size)
-        return elements, [self._item(element) for element in elements]
+        return self.pictures.elements(number)
 
     def images(self, items: Sequence[int], seeds: Sequence[tuple[int, int]]) -> Images:
         """Return pictures, each changed at random by its seed."""
-        pixels = np.stack([self.pixels(item) for item in items])
-        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
-        return augment(images, seeds, self.config.augmentation)
+        return self.pictures.images(items, seeds)
+
+    def pixels(self, item: int) -> Pixels:
+        """Return a decoded picture, white if it cannot be decoded any more."""
+        return self.pictures.pixels(item)
 
     def texts(self, items: Sequence[int], seeds: Sequence[tuple[int, int]]) -> tuple[torch.Tensor, list[DrawnText]]:
         """Return a text of each picture, drawn by its seed, as tokens and as it was drawn."""
@@ -137,50 +112,3 @@ class CaptionedLoader:
         """Return the first caption of an item that the teacher knows; lessons hold one of every item."""
         assert self.lessons is not None
         return next(text for text in self.captions.every_text(item) if text in self.lessons)
-
-    def _item(self, element: int) -> int:
-        epoch, place = divmod(element, len(self.captions))
-        return int(self._order(epoch)[place])
-
-    def _order(self, epoch: int) -> np.ndarray:
-        with self._lock:
-            if self._epoch[0] != epoch:
-                generator = np.random.Generator(np.random.Philox(key=[self.config.seed, epoch]))
-                self._epoch = (epoch, generator.permutation(len(self.captions)))
-            return self._epoch[1]
-
-    def pixels(self, item: int) -> Pixels:
-        """Return a decoded picture, white if it cannot be decoded any more."""
-        if item in self._cache:
-            return self._cache[item]
-        which, row = self.captions.places[item]
-        try:
-            picture = decode_picture(self.sets[which].pictures([row])[0], at_least=self.image_size)
-            pixels = np.asarray(square(picture, self.image_size))
-        except PictureError:
-            self.num_broken += 1
-            pixels = np.full((self.image_size, self.image_size, 3), 255, dtype=np.uint8)
-        with self._lock:
-            if self._room >= pixels.nbytes:
-                self._room -= pixels.nbytes
-                self._cache[item] = pixels
-        return pixels
-
-
-def read_ahead(make: Callable[[int], Batch], numbers: Iterable[int], config: LoaderConfig) -> Iterator[Batch]:
-    """Yield the batches of these numbers in order, made ahead by threads."""
-    remaining = iter(numbers)
-    with ThreadPoolExecutor(max(config.num_threads, 1)) as pool:
-        ahead: list[Future[Batch]] = []
-        try:
-            while True:
-                for number in remaining:
-                    ahead.append(pool.submit(make, number))
-                    if len(ahead) >= max(config.num_ahead, 1):
-                        break
-                if not ahead:
-                    return
-                yield ahead.pop(0).result()
-        finally:
-            for future in ahead:
-                future.cancel()

@@ -14,6 +14,8 @@ from limner.config import from_dict, to_dict
 from limner.errors import ModelError, system_errors
 from limner.models.clip import CLIP, CLIPConfig
 from limner.models.cross_encoder import CrossEncoder, CrossEncoderConfig
+from limner.models.dalle import DALLE, DALLEConfig
+from limner.models.dvae import DVAE, DVAEConfig
 from limner.models.language_relevance import LanguageRelevance, LanguageRelevanceConfig
 from limner.models.late_interaction import LateInteraction, LateInteractionConfig
 from limner.models.stir import STIR, STIRConfig
@@ -23,6 +25,8 @@ __all__ = ["MODELS", "SHIPPED", "load_model", "resolve", "save_model", "write_fi
 MODELS: dict[str, tuple[Any, Any]] = {
     "clip": (CLIP, CLIPConfig),
     "cross": (CrossEncoder, CrossEncoderConfig),
+    "dalle": (DALLE, DALLEConfig),
+    "dvae": (DVAE, DVAEConfig),
     "language": (LanguageRelevance, LanguageRelevanceConfig),
     "late": (LateInteraction, LateInteractionConfig),
     "stir": (STIR, STIRConfig),

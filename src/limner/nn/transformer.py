@@ -1,5 +1,6 @@
-"""The transformer encoder, pre-norm: x + Attention(LN(x)), then x + MLP(LN(x)), https://arxiv.org/abs/1706.03762."""
+"""The transformer, pre-norm: x + Attention(LN(x)), then x + MLP(LN(x)), https://arxiv.org/abs/1706.03762."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -9,10 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from limner.config import Count, Positive, Share
+from limner.nn.key_value_cache import KeyValueCache, LayerCache
 
 __all__ = ["AttentionMask", "SelfAttention", "Transformer", "TransformerBlock", "TransformerConfig"]
 
-AttentionMask: TypeAlias = Bool[Tensor, "batch length"] | Bool[Tensor, "batch length length"]
+AttentionMask: TypeAlias = Bool[Tensor, "batch length"] | Bool[Tensor, "#batch length keys"]
 
 _MAX_DEPTH = 512
 
@@ -45,15 +47,23 @@ class SelfAttention(nn.Module):
         self.out = nn.Linear(config.dim, config.dim)
 
     def forward(
-        self, x: Float[Tensor, "batch length dim"], mask: AttentionMask | None = None
+        self,
+        x: Float[Tensor, "batch length dim"],
+        mask: AttentionMask | None = None,
+        cache: LayerCache | None = None,
     ) -> Float[Tensor, "batch length dim"]:
-        """Mix positions; `mask` is true where a position may be looked at, by all positions or by each (row)."""
+        """Mix positions; `mask` is true where a position may be looked at, by all positions or by each (row).
+
+        With a `cache`, the positions of `x` come behind those that are in it, and look at those too.
+        """
         q, k, v = rearrange(
             self.qkv(x),
             "batch length (three heads dim) -> three batch heads length dim",
             three=3,
             heads=self.num_heads,
         )
+        if cache is not None:
+            k, v = cache.extend(k, v)
         seen = mask if mask is None else mask[:, None, None, :] if mask.ndim == 2 else mask[:, None]
         mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=seen)
         return self.out(rearrange(mixed, "batch heads length dim -> batch length (heads dim)"))
@@ -72,10 +82,13 @@ class TransformerBlock(nn.Module):
         self.dropout = nn.Dropout(config.dropout_rate)
 
     def forward(
-        self, x: Float[Tensor, "batch length dim"], mask: AttentionMask | None = None
+        self,
+        x: Float[Tensor, "batch length dim"],
+        mask: AttentionMask | None = None,
+        cache: LayerCache | None = None,
     ) -> Float[Tensor, "batch length dim"]:
         """Return the block's output at every position."""
-        x = x + self.dropout(self.attention(self.attention_norm(x), mask))
+        x = x + self.dropout(self.attention(self.attention_norm(x), mask, cache))
         return x + self.dropout(self.mlp(self.mlp_norm(x)))
 
 
@@ -94,23 +107,30 @@ class Transformer(nn.Module):
                 nn.init.normal_(parameter, std=config.dim**-0.5)
 
     def forward(
-        self, x: Float[Tensor, "batch length dim"], mask: AttentionMask | None = None
+        self,
+        x: Float[Tensor, "batch length dim"],
+        mask: AttentionMask | Sequence[AttentionMask | None] | None = None,
+        cache: KeyValueCache | None = None,
     ) -> Float[Tensor, "batch length dim"]:
-        """Return the features of every position."""
-        return self.last(x, mask)
+        """Return the features of every position; `mask` may be one for each block.
 
-    def first(
-        self, x: Float[Tensor, "batch length dim"], num_blocks: int, mask: AttentionMask | None = None
-    ) -> Float[Tensor, "batch length dim"]:
+        With a `cache`, the positions of `x` come behind those read before, and are in it afterwards.
+        """
+        masks = [mask] * len(self.blocks) if mask is None or isinstance(mask, Tensor) else mask
+        for number, (block, its_mask) in enumerate(zip(self.blocks, masks, strict=True)):
+            x = block(x, its_mask, None if cache is None else cache.layer(number))
+        if cache is not None:
+            cache.num_read += x.shape[1]
+        return self.norm(x)
+
+    def first(self, x: Float[Tensor, "batch length dim"], num_blocks: int) -> Float[Tensor, "batch length dim"]:
         """Return what stands after the first blocks, for `last` to go on from."""
         for block in self.blocks[:num_blocks]:
-            x = block(x, mask)
+            x = block(x)
         return x
 
-    def last(
-        self, x: Float[Tensor, "batch length dim"], mask: AttentionMask | None = None, *, after: int = 0
-    ) -> Float[Tensor, "batch length dim"]:
+    def last(self, x: Float[Tensor, "batch length dim"], *, after: int) -> Float[Tensor, "batch length dim"]:
         """Return the features of every position from what stands after that many blocks."""
         for block in self.blocks[after:]:
-            x = block(x, mask)
+            x = block(x)
         return self.norm(x)

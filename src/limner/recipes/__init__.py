@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from limner.recipes.base import Run
 from limner.recipes.clip import clip, clip_vit
+from limner.recipes.dalle import dalle, dalle_fashion_mnist
+from limner.recipes.dvae import dvae, dvae_fashion_mnist
 from limner.recipes.fashion_mnist import clip_fashion_mnist
 from limner.recipes.metric import metric
 from limner.recipes.pictograms import pictograms, pictograms_words
@@ -16,6 +18,10 @@ RECIPES: dict[str, Callable[[], Run]] = {
     "clip": clip,
     "clip-fashion-mnist": clip_fashion_mnist,
     "clip-vit": clip_vit,
+    "dalle": dalle,
+    "dalle-fashion-mnist": dalle_fashion_mnist,
+    "dvae": dvae,
+    "dvae-fashion-mnist": dvae_fashion_mnist,
     "metric": metric,
     "pictograms": pictograms,
     "pictograms-words": pictograms_words,

@@ -9,10 +9,14 @@ from limner.data.ranking import SideKind
 from limner.data.tokenizer import TokenizerConfig
 from limner.models.clip import CLIPConfig
 from limner.models.cross_encoder import CrossEncoderConfig
+from limner.models.dalle import DALLEConfig
+from limner.models.dvae import DVAEConfig
 from limner.models.language_relevance import LanguageRelevanceConfig
 from limner.models.late_interaction import LateInteractionConfig
 from limner.models.stir import STIRConfig
 from limner.objectives.clip import CLIPObjectiveConfig
+from limner.objectives.dalle import DALLEObjectiveConfig
+from limner.objectives.dvae import DVAEObjectiveConfig
 from limner.objectives.metric import MetricObjectiveConfig
 from limner.objectives.ranking import RankingObjectiveConfig
 from limner.objectives.ranking_losses import FROM_NOISE
@@ -22,11 +26,21 @@ from limner.objectives.taught_texts import TaughtTextsObjectiveConfig
 from limner.search.mine import MiningConfig
 from limner.training.loop import LoopConfig
 
-__all__ = ["MetricConfig", "ModelConfig", "RankingConfig", "Run"]
+__all__ = ["DrawingConfig", "MetricConfig", "ModelConfig", "RankingConfig", "Run"]
 
-ModelConfig = CLIPConfig | CrossEncoderConfig | LanguageRelevanceConfig | LateInteractionConfig | STIRConfig
+ModelConfig = (
+    CLIPConfig
+    | CrossEncoderConfig
+    | DALLEConfig
+    | DVAEConfig
+    | LanguageRelevanceConfig
+    | LateInteractionConfig
+    | STIRConfig
+)
 ObjectiveConfig = (
     CLIPObjectiveConfig
+    | DALLEObjectiveConfig
+    | DVAEObjectiveConfig
     | MetricObjectiveConfig
     | RankingObjectiveConfig
     | STIRObjectiveConfig
@@ -59,31 +73,38 @@ class RankingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DrawingConfig:
+    """The run or model folder of the dVAE whose codes are learned, and in how many views each picture is encoded.
+
+    The first view is the picture as it is, the others are changed at random as the loader's augmentation says.
+    """
+
+    dvae: str = ""
+    num_views: Count = 1
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """A whole training run; `image_start` names published weights that the image tower starts from.
 
-    `ranking` is there where the objective ranks, `metric` where it learns a metric.
+    `ranking` is there where the objective ranks, `metric` where it learns a metric, and `drawing` where a DALL-E
+    learns; `tokenizer` is not where pictures are all that the model sees.
     """
 
     model: ModelConfig = field(default_factory=CLIPConfig)
     objective: ObjectiveConfig = field(default_factory=CLIPObjectiveConfig)
     loader: LoaderConfig = field(default_factory=LoaderConfig)
-    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    tokenizer: TokenizerConfig | None = field(default_factory=TokenizerConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     ranking: RankingConfig | None = None
     metric: MetricConfig | None = None
+    drawing: DrawingConfig | None = None
     image_start: Literal["", "efficientnet-lite0"] = ""
 
     def __post_init__(self) -> None:
         """Check that model, objective and loader fit each other."""
-        if isinstance(self.objective, MetricObjectiveConfig) and self.metric is None:
-            raise ValueError("the objective learns a metric, so the run needs `metric`; start from the recipe 'metric'")
-        if isinstance(self.objective, STIRObjectiveConfig) != (self.model.kind == "stir"):
-            raise ValueError("the model and the objective 'stir' belong together; start from the recipe 'stir'")
-        if isinstance(self.objective, STIRObjectiveConfig):
-            if self.ranking is None or (self.ranking.query, self.ranking.document) != ("picture", "picture"):
-                raise ValueError("stir compares pictures, so ranking.query and ranking.document are 'picture'")
-        elif isinstance(self.objective, RankingObjectiveConfig):
+        self._check_comparing_pictures()
+        if isinstance(self.objective, RankingObjectiveConfig):
             if self.ranking is None:
                 raise ValueError("the objective ranks, so the run needs `ranking`; start from the recipe 'ranking'")
             if self.objective.language_weight and self.model.kind != "language":
@@ -94,5 +115,23 @@ class Run:
                 raise ValueError(
                     f"the loss {self.objective.loss} needs documents drawn evenly: leave ranking.num_mined at 0"
                 )
-        elif self.model.kind != "clip":
+        elif isinstance(self.objective, DVAEObjectiveConfig) or self.model.kind == "dvae":
+            if not isinstance(self.objective, DVAEObjectiveConfig) or self.model.kind != "dvae":
+                raise ValueError("a dVAE learns by its own objective; start from the recipe 'dvae'")
+            return
+        elif isinstance(self.objective, DALLEObjectiveConfig) or self.model.kind == "dalle":
+            if not isinstance(self.objective, DALLEObjectiveConfig) or self.model.kind != "dalle" or not self.drawing:
+                raise ValueError("a DALL-E learns by its own objective from a dVAE; start from the recipe 'dalle'")
+        elif self.model.kind not in ("clip", "stir"):
             raise ValueError(f"only a ranking objective trains the kind '{self.model.kind}'; use the recipe 'ranking'")
+        if self.tokenizer is None:
+            raise ValueError("a model that reads words needs a tokenizer; leave `tokenizer` as the recipe has it")
+
+    def _check_comparing_pictures(self) -> None:
+        if isinstance(self.objective, MetricObjectiveConfig) and self.metric is None:
+            raise ValueError("the objective learns a metric, so the run needs `metric`; start from the recipe 'metric'")
+        if isinstance(self.objective, STIRObjectiveConfig) != (self.model.kind == "stir"):
+            raise ValueError("the model and the objective 'stir' belong together; start from the recipe 'stir'")
+        sides = (self.ranking.query, self.ranking.document) if self.ranking else None
+        if isinstance(self.objective, STIRObjectiveConfig) and sides != ("picture", "picture"):
+            raise ValueError("stir compares pictures, so ranking.query and ranking.document are 'picture'")

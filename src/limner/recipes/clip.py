@@ -1,5 +1,8 @@
 """CLIP on a laptop: both recipes train from nothing."""
 
+from dataclasses import replace
+
+from limner.data.augmentation import UNCHANGED
 from limner.data.loader import LoaderConfig
 from limner.models.clip import CLIPConfig
 from limner.nn.inverted_residual import SMALL_STAGES, InvertedResidualConfig
@@ -16,14 +19,20 @@ _TEXT = TextConfig(token_dim=96, transformer=TransformerConfig(dim=192, depth=2,
 
 
 def clip() -> Run:
-    """Return a convolutional image tower and a small text tower: the quickest to learn a few thousand pictures."""
+    """Return a convolutional image tower and a small text tower: the quickest to learn a few thousand pictures.
+
+    Small pictures, moved a little and not recoloured, and a short average: a few hundred steps already tell.
+    """
     vision = InvertedResidualConfig(
-        image_size=48, stages=SMALL_STAGES, head_dim=384, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)
+        image_size=32, stages=SMALL_STAGES, head_dim=384, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)
     )
+    augmentation = replace(UNCHANGED, zoom=(0.9, 1.1), stretch=0.05, shift=0.05, flip_rate=0.3)
     return Run(
         model=CLIPConfig(vision=vision, text=_TEXT, embed_dim=192),
-        loader=LoaderConfig(batch_size=192),
-        loop=LoopConfig(num_steps=2000, warmup_steps=100, optimizer=OptimizerConfig(learning_rate=2e-3)),
+        loader=LoaderConfig(batch_size=192, augmentation=augmentation),
+        loop=LoopConfig(
+            num_steps=2000, warmup_steps=100, averaging_decay=0.95, optimizer=OptimizerConfig(learning_rate=2e-3)
+        ),
     )
 
 

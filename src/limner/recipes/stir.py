@@ -6,7 +6,10 @@ limner train stir --from EXTRACTOR --data SET --out reranker --set model.form=pa
 The head and the layers that read pairs learn before the trunk does, which then follows at a small rate.
 """
 
+from typing import cast
+
 from limner.data.loader import LoaderConfig
+from limner.models.clip import CLIPConfig
 from limner.models.stir import STIRConfig
 from limner.objectives.stir import STIRObjectiveConfig
 from limner.recipes.base import RankingConfig, Run
@@ -24,7 +27,7 @@ _STEPS, _FROZEN, _MINED = 1000, 700, 850
 def stir() -> Run:
     """Return a run of cached STIR on pairs mined with its extractor; also `model.form` pair and interaction."""
     return Run(
-        model=STIRConfig(vision=clip().model.vision),
+        model=STIRConfig(vision=cast(CLIPConfig, clip().model).vision),
         objective=STIRObjectiveConfig(),
         ranking=RankingConfig(
             query="picture",

@@ -11,15 +11,15 @@ from jaxtyping import Float, Float32
 from PIL import Image
 from torch import nn
 
-from limner.data.decoding import square
+from limner.data.pixels import stack_images
 from limner.data.tokenizer import Tokenizer
 from limner.errors import ModelError
 from limner.models.checkpoints import load_model, resolve
 from limner.models.clip import CLIP
+from limner.models.dvae import DVAE
 from limner.models.relevance import RelevanceModel
-from limner.types import Images
 
-__all__ = ["Embedder", "Vectors", "load_embedder", "load_with_tokenizer", "stack_images"]
+__all__ = ["Embedder", "Vectors", "load_embedder", "load_with_tokenizer"]
 
 Vectors = Float32[np.ndarray, "rows embed_dim"]
 
@@ -80,6 +80,8 @@ def load_embedder(model: str | Path) -> Embedder:
         ModelError: if there is no such model, it is damaged, or it does not embed words and pictures.
     """
     clip, tokenizer, fingerprint = load_with_tokenizer(model)
+    if not isinstance(clip, RelevanceModel):
+        raise ModelError(f"{model} is a {type(clip).__name__}, which does not embed words and pictures; give a CLIP")
     if not isinstance(clip, CLIP) or tokenizer is None:
         raise ModelError(
             f"{model} is a {type(clip).__name__}, which does not embed but re-ranks; "
@@ -96,6 +98,8 @@ def load_with_tokenizer(model: str | Path) -> tuple[nn.Module, Tokenizer | None,
     """
     folder = resolve(model)
     module: Any = load_model(folder)
+    if isinstance(module, DVAE):
+        raise ModelError(f"{model} is a DVAE, which reads no words; give a model of pictures and words")
     reads_texts = not isinstance(module, RelevanceModel) or module.reads_texts
     tokenizer = Tokenizer.load(folder) if reads_texts else None
     if tokenizer is not None and tokenizer.vocab_size > module.config.text.vocab_size:
@@ -104,12 +108,6 @@ def load_with_tokenizer(model: str | Path) -> tuple[nn.Module, Tokenizer | None,
     for name in ("config.json", "model.safetensors", *(["tokenizer.json"] if tokenizer else [])):
         digest.update((folder / name).read_bytes())
     return module, tokenizer, digest.hexdigest()
-
-
-def stack_images(pictures: Sequence[Image.Image], size: int) -> Images:
-    """Return pictures as one tensor in [0, 1], each padded to a square of this side."""
-    pixels = np.stack([np.asarray(square(picture, size)) for picture in pictures])
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
 
 
 def _numpy(parts: Sequence[torch.Tensor], embed_dim: int) -> Vectors:

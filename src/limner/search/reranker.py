@@ -8,11 +8,12 @@ import torch
 from jaxtyping import Float32
 from PIL import Image
 
+from limner.data.pixels import stack_images
 from limner.data.tokenizer import Tokenizer
 from limner.errors import ModelError, UsageError
 from limner.models.relevance import RelevanceModel
 from limner.nn.parts import Parts, joined
-from limner.search.embedder import load_with_tokenizer, stack_images
+from limner.search.embedder import load_with_tokenizer
 
 __all__ = ["Reranker", "ScoreMatrix", "load_reranker"]
 

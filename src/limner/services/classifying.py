@@ -1,21 +1,18 @@
 """Give pictures labels without training on them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from limner.data.decoding import decode_picture, read_bytes, read_picture
-from limner.data.picture_set import is_picture_set
+from limner.data.decoding import read_picture
 from limner.data.progress import Report
 from limner.data.sheet import check_sheet, save_sheet
-from limner.errors import PictureError, UsageError
+from limner.errors import UsageError
 from limner.search.embedder import load_embedder
 from limner.search.embedding import embed_stream
-from limner.search.scanning import find_pictures, find_sources
 from limner.search.zero_shot import check_labels, check_templates, label_probabilities, label_vectors
+from limner.services.picture_files import find_files, none_readable, read_files
 
 __all__ = [
     "Classification",
@@ -75,14 +72,13 @@ def classify_pictures(
     check_labels(labels)
     if templates is not None:
         check_templates(templates)
-    paths = _files(places)
+    paths = find_files(places, remedy="classify takes files and folders, `limner evaluate` judges sets")
     embedder = load_embedder(model)
     skipped: dict[Path, str] = {}
-    vectors = embed_stream(embedder, _read(paths, skipped, report, at_least=embedder.image_size))
+    vectors = embed_stream(embedder, read_files(paths, skipped, report, at_least=embedder.image_size))
     read = [path for path in paths if path not in skipped]
     if not read:
-        path, reason = next(iter(skipped.items()))
-        raise PictureError(f"none of the {len(paths)} pictures can be read ({path}: {reason}); give other files")
+        raise none_readable(skipped)
     rows = label_probabilities(vectors, label_vectors(embedder, labels, templates), embedder.scale)
     return Classification(
         labels=tuple(labels),
@@ -120,35 +116,6 @@ def draw_sheet(found: Classification, out: Path) -> None:
     pictures = [read_picture(entry.path) for entry in found.pictures]
     titles = [f"{entry.label} {entry.probabilities[entry.label]:.0%}" for entry in found.pictures]
     save_sheet(pictures, titles, out)
-
-
-def _files(places: Sequence[Path]) -> dict[Path, str]:
-    """Return the files named and those in folders, each once, with the fault that is known of it without reading."""
-    paths: dict[Path, str] = {}
-    for place in places:
-        if is_picture_set(place):
-            raise UsageError(
-                f"{place} is a picture set; classify takes files and folders, `limner evaluate` judges sets"
-            )
-        if place.is_dir():
-            paths |= {Path(entry.path): entry.fault for entry in find_pictures(find_sources([place]))}
-        else:
-            paths[place] = ""
-    return paths
-
-
-def _read(
-    paths: Mapping[Path, str], skipped: dict[Path, str], report: Report | None, *, at_least: int
-) -> Iterator[Image.Image]:
-    for place, (path, fault) in enumerate(paths.items(), 1):
-        try:
-            if fault:
-                raise PictureError(fault)
-            yield decode_picture(read_bytes(path), at_least=at_least)
-        except PictureError as error:
-            skipped[path] = str(error)
-        if report:
-            report(place, len(paths), "")
 
 
 def _lines(path: Path, what: str) -> list[str]:

@@ -7,24 +7,34 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from torch import nn
 
 from limner.data.balanced_loader import BalancedLoader
 from limner.data.balancing import BalanceConfig
 from limner.data.captions import Captions
+from limner.data.codes import CodesLoader
 from limner.data.lesson_loader import LessonLoader
 from limner.data.lessons import Lessons, Vectors
 from limner.data.loader import CaptionedLoader
 from limner.data.picture_set import PictureSet
+from limner.data.pictures import PictureLoader
 from limner.data.progress import Say
 from limner.data.ranking import RankingLoader, SideKind
 from limner.data.tokenizer import Tokenizer
 from limner.errors import UsageError
+from limner.evaluation.reconstruction import reconstruction_figures
+from limner.generation.drawer import Drawer
+from limner.generation.likelihood import likelihoods
 from limner.interop.sentence_teacher import SentenceTeacher
-from limner.models.clip import CLIP, CLIPConfig
+from limner.models.clip import CLIP
+from limner.models.dalle import DALLE
+from limner.models.dvae import DVAE
 from limner.models.relevance import RelevanceModel
 from limner.models.stir import STIR, STIRConfig
 from limner.objectives.base import Objective
 from limner.objectives.clip import CLIPObjective, CLIPObjectiveConfig
+from limner.objectives.dalle import DALLEObjective, DALLEObjectiveConfig
+from limner.objectives.dvae import DVAEObjective, DVAEObjectiveConfig
 from limner.objectives.metric import MetricObjective, MetricObjectiveConfig
 from limner.objectives.ranking import RankingObjective, RankingObjectiveConfig
 from limner.objectives.stir import STIRObjective, STIRObjectiveConfig
@@ -33,6 +43,7 @@ from limner.objectives.taught_texts import TaughtTextsObjective, TaughtTextsObje
 from limner.recipes.base import MetricConfig, RankingConfig, Run
 from limner.search.embedder import Embedder
 from limner.search.reranker import Reranker
+from limner.services.coding import code_rows
 from limner.services.gallery import gallery_vectors, likeness_categories, near_copies, remembered
 from limner.services.mining import Mine
 from limner.services.starting import is_beside, load_beside
@@ -41,38 +52,52 @@ from limner.services.validation import HeldOut, figures_of_reranking
 
 __all__ = ["COURSES", "Course", "Material"]
 
+_MOST_JUDGED = 512
+
 
 _NO_TEXT = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """What every kind of run is given: its folder and config, rows of sets, tokenizer and model, and its start."""
+    """What every kind of run is given: its folder and config, rows of sets, tokenizer and model, and its start.
+
+    A run that teaches to draw also has its dVAE; one that sees pictures alone has no tokenizer.
+    """
 
     out: Path
     run: Run
     sets: Sequence[PictureSet]
     rows: Sequence[np.ndarray]
     held_out: HeldOut
-    tokenizer: Tokenizer
-    model: RelevanceModel
+    words: Tokenizer | None
+    model: nn.Module
+    dvae: DVAE | None
     start: Reranker | None
     start_folder: Path | None
     say: Say
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer of a run that reads words."""
+        assert self.words is not None, "the run sees pictures alone"
+        return self.words
 
 
 @dataclass(frozen=True, kw_only=True)
 class Course:
     """What the loop runs on, the loader that knows how many there are of `what`, and the judge of any weights.
 
-    `asks` is what may ask for pictures: not words, where the model's own text tower has learned nothing.
+    `judge` names the figure of which more is better. `asks` is what may ask for pictures: not words, where the model's
+    own text tower has learned nothing, and nothing at all, where it judges no pairs.
     """
 
     objective: Objective
     batches: Callable[[int], Iterator[Any]]
-    loader: CaptionedLoader | LessonLoader
-    figures: Callable[[RelevanceModel], dict[str, float]]
+    loader: CaptionedLoader | CodesLoader | LessonLoader | PictureLoader
+    figures: Callable[[Any], dict[str, float]]
     what: str = "pictures"
+    judge: str = "mAP"
     asks: tuple[SideKind, ...] = ("text", "picture")
 
 
@@ -103,16 +128,15 @@ def _taught_images(material: Material) -> Course:
 def _taught_texts(material: Material) -> Course:
     """The token table starts from what the texts of a token mean to the teacher."""
     model, run = cast(CLIP, material.model), material.run
-    text = cast(CLIPConfig, run.model).text
     if material.start_folder is None:
         raise UsageError("words are taught where pictures are known: start --from a run of the recipe 'pictograms'")
     objective = TaughtTextsObjective(model, cast(TaughtTextsObjectiveConfig, run.objective))
     load_beside(material.start_folder, objective)
     teacher = SentenceTeacher()
     lessons = _lessons(material, teacher.vocabulary, teacher.embed)
-    vectors = lessons.token_vectors(material.tokenizer, text.token_dim)
+    vectors = lessons.token_vectors(material.tokenizer, model.config.text.token_dim)
     model.text.tokens.weight.data.copy_(torch.from_numpy(vectors))
-    loader = LessonLoader(lessons, material.tokenizer, run.loader, text_length=text.length)
+    loader = LessonLoader(lessons, material.tokenizer, run.loader, text_length=model.config.text.length)
     return Course(
         objective=objective, batches=loader.batches, loader=loader, figures=_by_embedding(material), what="texts"
     )
@@ -170,7 +194,7 @@ def _balanced(material: Material, loader: CaptionedLoader, config: MetricConfig)
 
 def _ranking(material: Material) -> Course:
     """Hard negatives come from the CLIP in training, or from the one that another model starts from."""
-    run, model = material.run, material.model
+    run, model = material.run, cast(RelevanceModel, material.model)
     ranking = cast(RankingConfig, run.ranking)
     loader = _loader(material)
     lists = RankingLoader(loader, query=ranking.query, document=ranking.document, num_mined=ranking.num_mined)
@@ -212,8 +236,69 @@ def _stir(material: Material) -> Course:
     )
 
 
+def _dalle(material: Material) -> Course:
+    """The text and the codes of a picture; judged by what held-out ones cost, a token and a code."""
+    run, dvae = material.run, cast(DVAE, material.dvae)
+    assert run.drawing is not None
+    captioned = _loader(material, image_size=dvae.config.image_size)
+    rows = code_rows(dvae, captioned, material.out / "codes", num_views=run.drawing.num_views, say=material.say)
+    objective = DALLEObjective(cast(DALLE, material.model), cast(DALLEObjectiveConfig, run.objective))
+    loader = CodesLoader(captioned, rows)
+    return Course(
+        objective=objective,
+        batches=loader.batches,
+        loader=loader,
+        figures=_by_likelihood(material, dvae, objective.config),
+        judge="likelihood",
+        asks=(),
+    )
+
+
+def _by_likelihood(
+    material: Material, dvae: DVAE, weights: DALLEObjectiveConfig
+) -> Callable[[DALLE], dict[str, float]]:
+    """Return nats a held-out token and code, and minus their sum, weighed as in training, as the likelihood."""
+    count = min(len(material.held_out), _MOST_JUDGED)
+    if not count:
+        return lambda model: {}
+    drawer = Drawer(cast(DALLE, material.model), material.tokenizer, dvae, name="run")
+    codes = drawer.codes(material.held_out.squares(drawer.image_size)[:count])
+    tokens, _ = material.tokenizer.encode(material.held_out.captions[:count], drawer.model.config.text.length)
+
+    def figures(model: DALLE) -> dict[str, float]:
+        found = likelihoods(model, tokens, codes)
+        text = -float(found.text.sum() / found.num_tokens.sum())
+        picture = -float(found.picture.mean() / model.num_places)
+        likelihood = -(weights.text_weight * text + weights.picture_weight * picture)
+        return {"text_nats": text, "picture_nats": picture, "likelihood": likelihood}
+
+    return figures
+
+
+def _reconstruction(material: Material) -> Course:
+    """Judged by what is left of the held-out pictures, by the use of codes and by the bounds."""
+    run, model = material.run, cast(DVAE, material.model)
+    config = cast(DVAEObjectiveConfig, run.objective)
+    loader = PictureLoader(material.sets, material.rows, run.loader, image_size=model.config.image_size)
+    seen = run.loader.batch_size * run.loop.accumulation_steps
+    objective = DVAEObjective(
+        model, config, num_steps=run.loop.num_steps, epoch_steps=max(round(len(loader) / seen), 1)
+    )
+    pictures = material.held_out.squares(model.config.image_size)[:_MOST_JUDGED]
+    return Course(
+        objective=objective,
+        batches=loader.batches,
+        loader=loader,
+        figures=lambda judged: reconstruction_figures(judged, pictures, config),
+        judge="PSNR",
+        asks=(),
+    )
+
+
 COURSES: dict[str, Callable[[Material], Course]] = {
     "contrast": _contrast,
+    "dalle": _dalle,
+    "dvae": _reconstruction,
     "metric": _metric,
     "ranking": _ranking,
     "stir": _stir,
@@ -223,16 +308,15 @@ COURSES: dict[str, Callable[[Material], Course]] = {
 """By the kind of the objective."""
 
 
-def _loader(material: Material, lessons: Lessons | None = None) -> CaptionedLoader:
-    run = material.run
-    model = run.model
+def _loader(material: Material, lessons: Lessons | None = None, *, image_size: int | None = None) -> CaptionedLoader:
+    run: Any = material.run
     return CaptionedLoader(
         material.sets,
         material.rows,
         material.tokenizer.with_dropout(run.tokenizer.dropout_rate),
         run.loader,
-        image_size=model.vision.image_size,
-        text_length=_NO_TEXT if isinstance(model, STIRConfig) else model.text.length,
+        image_size=image_size or run.model.vision.image_size,
+        text_length=_NO_TEXT if isinstance(run.model, STIRConfig) else run.model.text.length,
         lessons=lessons,
     )
 

@@ -5,9 +5,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
+from torch import nn
 
 from limner.errors import UsageError
-from limner.models.checkpoints import resolve, save_model
+from limner.generation.drawer import DVAE_FOLDER, load_drawer
+from limner.models.checkpoints import load_model, resolve, save_model
+from limner.models.dalle import DALLE
+from limner.models.dvae import DVAE
 from limner.search.calibrate import read_calibration, write_calibration
 from limner.search.embedder import load_with_tokenizer
 
@@ -33,20 +37,33 @@ def export_model(model: str, out: Path, *, half: bool = True) -> Exported:
     if out.exists():
         raise UsageError(f"{out} exists; name a new folder")
     folder = resolve(model)
-    loaded, tokenizer, fingerprint = load_with_tokenizer(folder)
-    calibration = read_calibration(folder, fingerprint)
+    loaded: nn.Module = load_model(folder)
+    tokenizer = calibration = None
+    if not isinstance(loaded, DVAE):
+        _, tokenizer, fingerprint = load_with_tokenizer(folder)
+        calibration = read_calibration(folder, fingerprint)
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as workspace:
         draft = Path(workspace, "model")
+        dtype = torch.float16 if half else torch.float32
         draft.mkdir()
         if tokenizer is not None:
             tokenizer.save(draft)
-        save_model(draft, loaded, dtype=torch.float16 if half else torch.float32)
+        save_model(draft, loaded, dtype=dtype)
+        num_parameters = _count(loaded)
+        if isinstance(loaded, DALLE):
+            drawer = load_drawer(folder)
+            save_model(draft / DVAE_FOLDER, drawer.dvae, dtype=dtype)
+            num_parameters += _count(drawer.dvae)
         if calibration is not None:  # rounding moves scores by less than a curve can tell
             write_calibration(draft, replace(calibration, fingerprint=load_with_tokenizer(draft)[2]))
         draft.rename(out)
     return Exported(
         folder=str(out),
-        num_parameters=sum(parameter.numel() for parameter in loaded.parameters()),
-        size_bytes=sum(path.stat().st_size for path in out.iterdir()),
+        num_parameters=num_parameters,
+        size_bytes=sum(path.stat().st_size for path in out.rglob("*") if path.is_file()),
     )
+
+
+def _count(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())

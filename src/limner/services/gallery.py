@@ -15,11 +15,12 @@ from safetensors.numpy import load_file, save_file
 
 from limner.data.duplicates import near_duplicates
 from limner.data.loader import CaptionedLoader
+from limner.data.pixels import stack_images
 from limner.data.thumbnails import thumbnail
 from limner.errors import TrainingError
 from limner.models.clip import CLIP
 from limner.models.stir import STIR
-from limner.search.embedder import Vectors, stack_images
+from limner.search.embedder import Vectors
 from limner.search.resident import nearest_cell, train_centroids
 
 __all__ = ["gallery_vectors", "likeness_categories", "near_copies", "picture_vectors", "remembered"]

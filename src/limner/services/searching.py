@@ -8,15 +8,20 @@ from typing import Any
 
 from PIL import Image
 
+from limner.data.progress import Report, Say
 from limner.data.sheet import check_sheet, save_sheet
 from limner.errors import LimnerError, PictureError, UsageError
+from limner.generation.drawer import Drawer
 from limner.search.collection import Collection
 from limner.search.embedder import load_embedder
 from limner.search.query import Query, parse_query
 from limner.search.reading import open_indexed
 from limner.search.retrieve import Hit
+from limner.services.drawing import Drawn, Request, Sampling, draw, open_drawer
 
 __all__ = [
+    "Collection",
+    "Drawn",
     "Hit",
     "Manner",
     "Query",
@@ -25,10 +30,15 @@ __all__ = [
     "as_json",
     "check_sheet",
     "draw_hits",
+    "draw_instead",
+    "drawable_words",
     "open_collection",
+    "open_drawer",
     "parse_query",
 ]
 
+_NUM_DRAWN = 32
+_GUIDANCE = 2.0
 _KEYS = {"text": str, "picture": str, "plus": list, "minus": list, "top": int, "where": str}
 
 
@@ -85,6 +95,30 @@ def answer_file(collection: Collection, queries: Path, manner: Manner) -> Iterat
         except LimnerError as error:
             raise type(error)(f"{place}: {error}") from None
         yield as_json(query, hits)
+
+
+def draw_instead(collection: Collection, query: Query, drawer: Drawer, *, top: int, report: Report, say: Say) -> Drawn:
+    """Draw what a search for words did not find; the collection's own model picks the best `top` of 32.
+
+    Raises:
+        UsageError: if the query has no words.
+    """
+    request = Request(
+        words=drawable_words(query), count=max(_NUM_DRAWN, top), keep=top, how=Sampling(guidance=_GUIDANCE)
+    )
+    return draw(drawer, request, ranker=collection.embedder, report=report, say=say)
+
+
+def drawable_words(query: Query) -> str:
+    """Return the words that count for a query.
+
+    Raises:
+        UsageError: if there are none.
+    """
+    words = ", ".join(term.words for term in query.terms if term.words and term.weight > 0)
+    if not words:
+        raise UsageError("--or-draw draws what words say, and the query has none that count for it; add some")
+    return words
 
 
 def as_json(query: Query, hits: Sequence[Hit]) -> dict[str, Any]:

@@ -7,21 +7,33 @@ from typing import Any, cast
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from limner.config import to_dict
 from limner.data.tokenizer import Tokenizer
-from limner.errors import ModelError, system_errors
+from limner.errors import ModelError, UsageError, system_errors
+from limner.generation.drawer import load_dvae
 from limner.interop.efficientnet import load_efficientnet_lite0
 from limner.models.checkpoints import MODELS
+from limner.models.dalle import DALLEConfig
+from limner.models.dvae import DVAE
 from limner.models.language_relevance import LanguageRelevanceConfig
-from limner.models.relevance import RelevanceModel
 from limner.models.stir import STIRConfig
 from limner.nn.inverted_residual import InvertedResidualTrunk
 from limner.objectives.base import Objective
-from limner.recipes.base import ModelConfig, Run
+from limner.recipes.base import Run
 from limner.search.reranker import Reranker
 
-__all__ = ["build_model", "is_beside", "load_beside", "save_beside", "with_sizes_of", "with_vocabulary"]
+__all__ = [
+    "build_model",
+    "dvae_of",
+    "is_beside",
+    "load_beside",
+    "save_beside",
+    "with_codes_of",
+    "with_sizes_of",
+    "with_vocabulary",
+]
 
 _BESIDE = "objective.safetensors"
 
@@ -43,6 +55,27 @@ def with_sizes_of(run: Run, start: Reranker) -> Run:
         )
     names = {field.name for field in fields(run.model)} & {field.name for field in fields(known)} - {"kind"}
     return replace(run, model=replace(run.model, **{name: getattr(known, name) for name in names}))
+
+
+def dvae_of(run: Run) -> DVAE | None:
+    """Return the dVAE that a run names, None if it does not teach to draw.
+
+    Raises:
+        UsageError: if it names none.
+        ModelError: if there is no such dVAE.
+    """
+    if run.drawing is None:
+        return None
+    if not run.drawing.dvae:
+        raise UsageError("name the dVAE whose codes are to be learned: --set drawing.dvae=RUN, of `limner train dvae`")
+    return load_dvae(run.drawing.dvae)
+
+
+def with_codes_of(run: Run, dvae: DVAE) -> Run:
+    """Return a run whose model draws the codes of a dVAE."""
+    assert isinstance(run.model, DALLEConfig)
+    model = replace(run.model, num_codes=dvae.config.num_codes, grid_size=dvae.config.grid_size)
+    return replace(run, model=model)
 
 
 def save_beside(folder: Path, objective: Objective) -> None:
@@ -77,7 +110,7 @@ def load_beside(folder: Path, objective: Objective) -> None:
 
 def with_vocabulary(run: Run, tokenizer: Tokenizer, *, is_new: bool) -> Run:
     """Return a run whose model knows the tokens: how many there are, if they are new, and those of its own words."""
-    model: ModelConfig = run.model
+    model: Any = run.model
     if isinstance(model, STIRConfig):
         return run
     if is_new:
@@ -87,14 +120,14 @@ def with_vocabulary(run: Run, tokenizer: Tokenizer, *, is_new: bool) -> Run:
     return replace(run, model=model)
 
 
-def build_model(run: Run, start: Reranker | None) -> RelevanceModel:
+def build_model(run: Run, start: Reranker | None) -> nn.Module:
     """Return the model of a run with the weights it starts from; what a CLIP lacks of it starts at random.
 
     Raises:
         ModelError: if the sizes of the two differ.
     """
     torch.manual_seed(run.loop.seed)
-    model = cast(RelevanceModel, MODELS[run.model.kind][0](run.model))
+    model: nn.Module = MODELS[run.model.kind][0](run.model)
     if run.image_start:
         load_efficientnet_lite0(cast(InvertedResidualTrunk, model.vision))
     if start is None:

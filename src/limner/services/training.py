@@ -9,27 +9,33 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import cast
 
+import numpy as np
 from torch import nn
 
 from limner.config import from_dict, override, to_dict
 from limner.data.captions import Captions
+from limner.data.picture_set import PictureSet
 from limner.data.progress import Report, Say
 from limner.data.tokenizer import Tokenizer
 from limner.errors import LimnerError, TrainingError, UsageError
+from limner.generation.drawer import DVAE_FOLDER, load_dvae
 from limner.interop.sentence_teacher import SentenceTeacher
-from limner.models.checkpoints import resolve, save_model, write_file
-from limner.models.clip import CLIP
-from limner.models.relevance import RelevanceModel
-from limner.objectives.base import Objective
+from limner.models.checkpoints import load_model, resolve, save_model, write_file
 from limner.recipes import RECIPES
 from limner.recipes.base import Run
 from limner.search.calibrate import write_calibration
-from limner.search.reranker import load_reranker
+from limner.search.reranker import Reranker, load_reranker
 from limner.services.calibrating import calibrate, describe
 from limner.services.courses import COURSES, Course, Material
-from limner.services.starting import build_model, save_beside, with_sizes_of, with_vocabulary
+from limner.services.starting import (
+    build_model,
+    dvae_of,
+    save_beside,
+    with_codes_of,
+    with_sizes_of,
+    with_vocabulary,
+)
 from limner.services.teaching import words_of
 from limner.services.validation import HeldOut, open_sets
 from limner.training.logging import RunLog
@@ -41,6 +47,7 @@ __all__ = ["TrainingReport", "resume_run", "start_run"]
 
 _RUN_FILE = "run.json"
 _COLLAPSED = 0.95
+_FEW_CODES = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +61,7 @@ class TrainingReport:
     before: dict[str, float] | None
     after: dict[str, float]
     num_truncated: int
-    embeds: bool
+    kind: str
 
     @property
     def got_worse(self) -> bool:
@@ -88,15 +95,18 @@ def start_run(
     run = RECIPES[recipe]()
     if "model.kind" in settings:
         run = override(run, {"model.kind": settings["model.kind"]})
-    start = load_reranker(initial) if initial else None
+    start = _start_of(run, initial)
     if start:
         run = with_sizes_of(run, start)
     run = override(run, settings)
+    dvae = dvae_of(run)
+    if dvae is not None:
+        run = with_codes_of(run, dvae)
     sets, rows, _ = open_sets(data)
-    captions = Captions(sets, rows, run.loader.captions)
     known = start.tokenizer if start else None
-    tokenizer = known or Tokenizer.train(_texts(run, captions), run.tokenizer)
-    run = with_vocabulary(run, tokenizer, is_new=known is None)
+    tokenizer = known or _new_tokenizer(run, sets, rows)
+    if tokenizer is not None:
+        run = with_vocabulary(run, tokenizer, is_new=known is None)
     build_model(run, start)  # refuses sizes that do not fit before anything is written
     values = {
         "recipe": recipe,
@@ -107,7 +117,11 @@ def start_run(
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as workspace:
         draft = Path(workspace, "run")
-        tokenizer.save(draft)
+        draft.mkdir()
+        if tokenizer is not None:
+            tokenizer.save(draft)
+        if dvae is not None:
+            save_model(draft / DVAE_FOLDER, dvae)
         write_file(draft / _RUN_FILE, json.dumps(values, indent=2) + "\n")
         draft.rename(out)
     with _alone(out):
@@ -119,10 +133,21 @@ def start_run(
             raise
 
 
-def _texts(run: Run, captions: Captions) -> list[str]:
-    """Return what a new tokenizer learns from: the captions, and the words of a teacher if there is one."""
+def _start_of(run: Run, initial: str | None) -> Reranker | None:
+    """Return the model that a run starts from, if any."""
+    if initial and run.drawing:
+        raise UsageError("a DALL-E starts from a dVAE alone: leave out --from, and give --set drawing.dvae=RUN")
+    if initial and run.tokenizer is None:
+        raise UsageError("a dVAE starts from nothing: leave out --from, or go on with a run by --resume RUN")
+    return load_reranker(initial) if initial else None
+
+
+def _new_tokenizer(run: Run, sets: Sequence[PictureSet], rows: Sequence[np.ndarray]) -> Tokenizer | None:
+    """Return a tokenizer that learned the captions, and the words of a teacher if there is one; None without words."""
+    if run.tokenizer is None:
+        return None
     words = words_of(SentenceTeacher().vocabulary) if run.objective.kind.startswith("taught") else []
-    return captions.all_texts() + words
+    return Tokenizer.train(Captions(sets, rows, run.loader.captions).all_texts() + words, run.tokenizer)
 
 
 def resume_run(out: Path, *, report: Report, say: Say) -> TrainingReport:
@@ -165,9 +190,10 @@ def _go_on(out: Path, *, report: Report, say: Say) -> TrainingReport:
         run=run,
         sets=sets,
         rows=rows,
-        held_out=HeldOut(sets, held_out_rows, say=say),
-        tokenizer=Tokenizer.load(out),
+        held_out=HeldOut(sets, held_out_rows, say=say, captioned=run.tokenizer is not None),
+        words=Tokenizer.load(out) if run.tokenizer is not None else None,
         model=build_model(run, start),
+        dvae=load_dvae(out / DVAE_FOLDER) if run.drawing else None,
         start=start,
         start_folder=resolve(values["initial"]) if values["initial"] else None,
         say=say,
@@ -185,21 +211,21 @@ def _go_on(out: Path, *, report: Report, say: Say) -> TrainingReport:
             folder=out / "checkpoints",
             monitor=_monitor(material, course, log, report=report),
         )
-    _save(out / "last", final, material.tokenizer, course.objective)
-    best = load_reranker(out)
+    _save(out / "last", final, material, course)
+    best = load_model(out)
     outcome = TrainingReport(
         run=out,
         steps=run.loop.num_steps,
         num_pictures=len(course.loader) if course.what == "pictures" else 0,
         num_held_out=len(material.held_out),
         before=before or None,
-        after=course.figures(best.model),
+        after=course.figures(best),
         num_truncated=course.loader.num_truncated,
-        embeds=isinstance(final, CLIP),
+        kind=run.model.kind,
     )
     _tell(outcome, course.loader.num_broken, say)
     if course.asks and len(material.held_out) and (run.ranking is None or run.ranking.document == "picture"):
-        found = calibrate(best, material.held_out, asks=course.asks)
+        found = calibrate(load_reranker(out), material.held_out, asks=course.asks)
         write_calibration(resolve(out), found)
         say("; ".join(["calibrated", *describe(found)]))
     return outcome
@@ -214,6 +240,12 @@ def _monitor(material: Material, course: Course, log: RunLog, *, report: Report)
         if "loss" in metrics:
             shown = [f"{name} {metrics[name]:.3f}" for name in ("loss", "accuracy") if name in metrics]
             report(step, run.loop.num_steps, ", ".join(shown))
+            if step > run.loop.num_steps // 2 and metrics.get("usage", 1.0) < _FEW_CODES and "usage" not in warned:
+                warned.add("usage")
+                say(
+                    f"warning: only {metrics['usage']:.0%} of the codes are in use; try model.codebook.kind=cosine "
+                    "and objective.revive_after=20"
+                )
             for side in ("image", "text"):
                 late = step > run.loop.warmup_steps and side not in warned
                 if late and metrics.get(f"{side}_likeness", 0.0) > _COLLAPSED:
@@ -226,16 +258,18 @@ def _monitor(material: Material, course: Course, log: RunLog, *, report: Report)
             say(f"step {step}: {_sentence({name.split('/')[1]: value for name, value in metrics.items()})}")
 
     def keep(model: nn.Module, step: int) -> None:
-        _save(material.out / "best", model, material.tokenizer, course.objective)
+        _save(material.out / "best", model, material, course)
 
-    return Monitor(log=on_log, validate=lambda model: course.figures(cast(RelevanceModel, model)), keep=keep)
+    return Monitor(log=on_log, validate=course.figures, keep=keep, judge=course.judge)
 
 
-def _save(folder: Path, model: nn.Module, tokenizer: Tokenizer, objective: Objective) -> None:
+def _save(folder: Path, model: nn.Module, material: Material, course: Course) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    if not isinstance(model, RelevanceModel) or model.reads_texts:
-        tokenizer.save(folder)
-    save_beside(folder, objective)
+    if material.words is not None and getattr(model, "reads_texts", True):
+        material.words.save(folder)
+    save_beside(folder, course.objective)
+    if material.dvae is not None:
+        save_model(folder / DVAE_FOLDER, material.dvae)
     save_model(folder, model)
 
 

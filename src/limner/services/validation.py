@@ -56,16 +56,19 @@ class JudgedPairs(NamedTuple):
 class HeldOut:
     """At most a thousand held-out pictures, kept decoded, with one caption each in the language most of them have.
 
-    A picture answers a caption if it shows the concept of the caption's own picture or has the same caption.
+    A picture answers a caption if it shows the concept of the caption's own picture or has the same caption. Unless
+    `captioned`, pictures without captions are among them.
     """
 
-    def __init__(self, sets: Sequence[PictureSet], rows: Sequence[np.ndarray], *, say: Say) -> None:
+    def __init__(
+        self, sets: Sequence[PictureSet], rows: Sequence[np.ndarray], *, say: Say, captioned: bool = True
+    ) -> None:
         found: list[dict[str, Any]] = []
         for which, (pictures, chosen) in enumerate(zip(sets, rows, strict=True)):
             table = pictures.rows(["id", "captions", "concept"])
             for row in chosen.tolist():
                 entry = {name: table[name][row].as_py() for name in ("id", "captions", "concept")}
-                if entry["captions"]:
+                if entry["captions"] or not captioned:
                     found.append(entry | {"which": which, "row": row, "order": hash_share(entry["id"])})
         found = sorted(found, key=lambda entry: entry["order"])[:_MOST_PICTURES]
         language = _most_common(found)
@@ -74,7 +77,7 @@ class HeldOut:
         self.pictures: list[bytes] = []
         for entry in found:
             texts = {caption["language"]: caption["text"] for caption in reversed(entry["captions"])}
-            self.captions.append(texts.get(language) or entry["captions"][0]["text"])
+            self.captions.append(texts.get(language) or next(iter(texts.values()), ""))
             self.concepts.append(entry["concept"] or f"{entry['which']}/{entry['id']}")
             self.pictures.append(sets[entry["which"]].pictures([entry["row"]])[0])
         self._squares: dict[int, list[Image.Image]] = {}

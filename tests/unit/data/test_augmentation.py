@@ -1,6 +1,6 @@
 import torch
 
-from limner.data.augmentation import AugmentationConfig, augment
+from limner.data.augmentation import UNCHANGED, AugmentationConfig, augment
 
 STILL = {
     "zoom": (1.0, 1.0),
@@ -86,3 +86,10 @@ def test_outlines_are_dark_at_edges_and_white_elsewhere() -> None:
 
 def test_erasing_covers_a_part_with_grey() -> None:
     assert ((changed(erase_rate=1.0) == 0.5).all(dim=1).flatten(1).sum(dim=1) > 0).sum() >= 4
+
+
+def test_no_change_is_the_config_of_no_change() -> None:
+    images = pictures()
+    assert torch.equal(augment(images, [(0, k) for k in range(6)], UNCHANGED), images)
+    assert AugmentationConfig(**STILL) == UNCHANGED
+    torch.testing.assert_close(changed(zoom=(1.0, 1.0 + 1e-9)), images, atol=1e-4, rtol=0)

@@ -1,6 +1,5 @@
 """Balanced batches of real pictures: several of each concept, each changed by numbers of its own."""
 
-
 import numpy as np
 import pytest
 import torch

@@ -59,8 +59,8 @@ def test_a_stream_started_later_is_the_rest_of_the_stream(pictures: PictureSet, 
 def test_each_epoch_shows_every_picture_once_in_another_order(pictures: PictureSet, tokenizer: Tokenizer) -> None:
     stream = loader(pictures, tokenizer)
     count = len(pictures)
-    first = [stream._item(element) for element in range(count)]
-    second = [stream._item(element) for element in range(count, 2 * count)]
+    first = [stream.pictures.item(element) for element in range(count)]
+    second = [stream.pictures.item(element) for element in range(count, 2 * count)]
     assert sorted(first) == sorted(second) == list(range(count))
     assert first != second
 
@@ -145,6 +145,6 @@ def test_no_change_leaves_pictures_as_they_are(pictures: PictureSet, tokenizer: 
     )
     stream = loader(pictures, tokenizer, augmentation=still)
     batch = stream.batch(0)
-    pixels = np.stack([stream.pixels(stream._item(k)) for k in range(10)])
+    pixels = np.stack([stream.pixels(stream.pictures.item(k)) for k in range(10)])
     expected = torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255
     torch.testing.assert_close(batch.images, expected, atol=1e-4, rtol=0)

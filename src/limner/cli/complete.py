@@ -1,0 +1,60 @@
+"""`limner complete`: go on with a started picture."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from limner.cli.console import note
+from limner.cli.draw import show
+from limner.cli.options import AsJson, Drawer, Guidance, Ranker, Seed, Temperature, TopK, TopP
+from limner.errors import UsageError
+
+__all__ = ["complete"]
+
+
+def complete(
+    picture: Annotated[Path, typer.Argument(help="The started picture.")],
+    words: Annotated[str, typer.Argument(help="What it will be; without words, anything.")] = "",
+    keep: Annotated[str, typer.Option(help="The part that stays: top, left, or box (the middle).")] = "top",
+    share: Annotated[float, typer.Option(min=0, max=1, help="How much of the side that part has.")] = 0.5,
+    count: Annotated[int, typer.Option("-n", "--count", min=1, max=4096, help="How many to draw.")] = 8,
+    sheet: Annotated[Path | None, typer.Option(help="Draw a contact sheet into this file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write each picture into this new folder.")] = None,
+    watch: Annotated[Path | None, typer.Option(help="Show the pictures in this file while they are drawn.")] = None,
+    model: Drawer = None,
+    ranker: Ranker = "pictograms",
+    seed: Seed = 0,
+    temperature: Temperature = 1.0,
+    top_k: TopK = 0,
+    top_p: TopP = 1.0,
+    guidance: Guidance = 2.0,
+    as_json: AsJson = False,
+) -> None:
+    """Keep a part of a picture and draw the rest anew, in the order of reading: each code given all before it."""
+    from limner.cli.progress import progress_bar
+    from limner.config import from_dict
+    from limner.services import drawing
+
+    part = next((known for known in drawing.PARTS if known == keep), None)
+    if part is None:
+        raise UsageError(f"unknown part '{keep}'; known: {', '.join(drawing.PARTS)}")
+    drawing.check_places(sheet, out, watch)
+    how = from_dict(
+        drawing.Sampling, {"temperature": temperature, "top_k": top_k, "top_p": top_p, "guidance": guidance}
+    )
+    request = drawing.Request(words=words, count=count, seed=seed, how=how)
+    drawer = drawing.open_drawer(model)
+    with progress_bar("Drawing", "codes") as report:
+        drawn = drawing.complete(
+            drawer,
+            picture,
+            request,
+            part=part,
+            share=share,
+            ranker=None if ranker == "none" else ranker,
+            report=report,
+            say=note,
+            watch=watch,
+        )
+    show(drawn, sheet=sheet, out=out, as_json=as_json)

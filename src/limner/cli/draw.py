@@ -1,0 +1,58 @@
+"""`limner draw`: pictures of words."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from limner.cli.console import note, print_json
+from limner.cli.options import AsJson, Drawer, Guidance, Ranker, Seed, Temperature, TopK, TopP
+
+if TYPE_CHECKING:
+    from limner.services.drawing import Drawn
+
+__all__ = ["draw", "show"]
+
+
+def draw(
+    words: Annotated[str, typer.Argument(help='What to draw; "" draws anything.')],
+    count: Annotated[int, typer.Option("-n", "--count", min=1, max=4096, help="How many to draw.")] = 8,
+    keep: Annotated[int | None, typer.Option(min=1, help="Keep this many: those that the ranker finds best.")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="Draw a contact sheet into this file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write each picture into this new folder.")] = None,
+    watch: Annotated[Path | None, typer.Option(help="Show the pictures in this file while they are drawn.")] = None,
+    model: Drawer = None,
+    ranker: Ranker = "pictograms",
+    seed: Seed = 0,
+    temperature: Temperature = 1.0,
+    top_k: TopK = 0,
+    top_p: TopP = 1.0,
+    guidance: Guidance = 2.0,
+    as_json: AsJson = False,
+) -> None:
+    """Draw pictures of words, and put those first that a CLIP finds nearest to the words."""
+    from limner.cli.progress import progress_bar
+    from limner.config import from_dict
+    from limner.services import drawing
+
+    drawing.check_places(sheet, out, watch)
+    how = from_dict(
+        drawing.Sampling, {"temperature": temperature, "top_k": top_k, "top_p": top_p, "guidance": guidance}
+    )
+    request = drawing.Request(words=words, count=count, keep=keep, seed=seed, how=how)
+    drawer = drawing.open_drawer(model)
+    with progress_bar("Drawing", "codes") as report:
+        drawn = drawing.draw(
+            drawer, request, ranker=None if ranker == "none" else ranker, report=report, say=note, watch=watch
+        )
+    show(drawn, sheet=sheet, out=out, as_json=as_json)
+
+
+def show(drawn: "Drawn", *, sheet: Path | None, out: Path | None, as_json: bool) -> None:
+    """Write the pictures, and say where they went."""
+    files = drawn.save(sheet=sheet, out=out)
+    for place in (sheet, out):
+        if place is not None:
+            note(f"wrote {place}")
+    if as_json:
+        print_json(drawn.to_json(files) | ({"sheet": str(sheet)} if sheet else {}))

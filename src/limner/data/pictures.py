@@ -1,0 +1,176 @@
+"""Pictures shuffled anew each epoch, whose whole state is a position: batch n is a function of the seed and n."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from limner.config import Count, Seed, Whole
+from limner.data.augmentation import AugmentationConfig, augment
+from limner.data.captions import CaptionChoice
+from limner.data.decoding import decode_picture, square
+from limner.data.picture_set import PictureSet
+from limner.errors import DataError, PictureError
+from limner.types import Images, PictureBatch
+
+__all__ = ["LoaderConfig", "PictureLoader", "Pixels", "ShuffledPictures", "read_ahead"]
+
+Pixels = UInt8[np.ndarray, "size size 3"]
+Batch = TypeVar("Batch")
+
+_AT_A_TIME = 32
+"""Pictures that are changed together: what one change leaves is still near the processor when the next one needs it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoaderConfig:
+    """Batch and lessons over all processes, seed, threads that read ahead, and decoded pictures kept in memory."""
+
+    batch_size: Count = 256
+    seed: Seed = 0
+    num_lessons: Whole = 512
+    num_threads: Whole = 2
+    num_ahead: Whole = 4
+    cache_bytes: Whole = 2 << 30
+    captions: CaptionChoice = field(default_factory=CaptionChoice)
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+
+
+class ShuffledPictures:
+    """Pictures at places (set, row), each decoded once and kept while there is room, in a stream over the ranks.
+
+    Element k of the stream is picture `order(k // size)[k % size]`: no batch is ever short, the order does not depend
+    on threads or on the number of ranks, and starting at batch n costs nothing.
+    """
+
+    def __init__(
+        self,
+        sets: Sequence[PictureSet],
+        places: Sequence[tuple[int, int]],
+        config: LoaderConfig,
+        *,
+        image_size: int,
+        rank: int = 0,
+        num_ranks: int = 1,
+    ) -> None:
+        self.sets, self.places, self.config = list(sets), places, config
+        self.image_size, self.rank, self.num_ranks = image_size, rank, num_ranks
+        self.num_broken = 0
+        self._cache: dict[int, Pixels] = {}
+        self._room = config.cache_bytes
+        self._lock = threading.Lock()
+        self._epoch = (-1, np.empty(0, dtype=np.int64))
+
+    def elements(self, number: int) -> tuple[Sequence[int], list[int]]:
+        """Return the places in the stream of this rank's part of a batch, and the pictures that stand there."""
+        size = self.config.batch_size // self.num_ranks
+        first = number * self.config.batch_size + self.rank * size
+        elements = range(first, first + size)
+        return elements, [self.item(element) for element in elements]
+
+    def images(self, items: Sequence[int], seeds: Sequence[tuple[int, int]]) -> Images:
+        """Return pictures, each changed at random by its seed."""
+        parts = [slice(first, first + _AT_A_TIME) for first in range(0, len(items), _AT_A_TIME)]
+        return torch.cat([self._changed(items[part], seeds[part]) for part in parts])
+
+    def _changed(self, items: Sequence[int], seeds: Sequence[tuple[int, int]]) -> Images:
+        pixels = np.stack([self.pixels(item) for item in items])
+        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+        return augment(images, seeds, self.config.augmentation)
+
+    def pixels(self, item: int) -> Pixels:
+        """Return a decoded picture, white if it cannot be decoded any more."""
+        if item in self._cache:
+            return self._cache[item]
+        which, row = self.places[item]
+        try:
+            picture = decode_picture(self.sets[which].pictures([row])[0], at_least=self.image_size)
+            pixels = np.asarray(square(picture, self.image_size))
+        except PictureError:
+            self.num_broken += 1
+            pixels = np.full((self.image_size, self.image_size, 3), 255, dtype=np.uint8)
+        with self._lock:
+            if self._room >= pixels.nbytes:
+                self._room -= pixels.nbytes
+                self._cache[item] = pixels
+        return pixels
+
+    def item(self, element: int) -> int:
+        """Return which picture stands at a place of the stream."""
+        epoch, place = divmod(element, len(self.places))
+        return int(self._order(epoch)[place])
+
+    def _order(self, epoch: int) -> np.ndarray:
+        with self._lock:
+            if self._epoch[0] != epoch:
+                generator = np.random.Generator(np.random.Philox(key=[self.config.seed, epoch]))
+                self._epoch = (epoch, generator.permutation(len(self.places)))
+            return self._epoch[1]
+
+
+class PictureLoader:
+    """The training pictures of one or several sets, with or without captions.
+
+    Raises:
+        DataError: if there is none.
+    """
+
+    def __init__(
+        self,
+        sets: Sequence[PictureSet],
+        rows: Sequence[np.ndarray],
+        config: LoaderConfig,
+        *,
+        image_size: int,
+        rank: int = 0,
+        num_ranks: int = 1,
+    ) -> None:
+        places = [(which, row) for which, chosen in enumerate(rows) for row in chosen.tolist()]
+        if not places:
+            raise DataError("there is no picture to train on; give a set with a training split")
+        self.pictures = ShuffledPictures(sets, places, config, image_size=image_size, rank=rank, num_ranks=num_ranks)
+        self.config = config
+        self.num_truncated = 0
+
+    def __len__(self) -> int:
+        """Return the number of pictures of one epoch."""
+        return len(self.pictures.places)
+
+    @property
+    def num_broken(self) -> int:
+        """How many pictures could not be decoded so far."""
+        return self.pictures.num_broken
+
+    def batches(self, start: int) -> Iterator[PictureBatch]:
+        """Yield the batches from number `start` on, without end."""
+        return read_ahead(self.batch, count(start), self.config)
+
+    def batch(self, number: int) -> PictureBatch:
+        """Return this rank's part of batch `number`."""
+        elements, items = self.pictures.elements(number)
+        return PictureBatch(images=self.pictures.images(items, [(self.config.seed, element) for element in elements]))
+
+
+def read_ahead(make: Callable[[int], Batch], numbers: Iterable[int], config: LoaderConfig) -> Iterator[Batch]:
+    """Yield the batches of these numbers in order, made ahead by threads."""
+    remaining = iter(numbers)
+    with ThreadPoolExecutor(max(config.num_threads, 1)) as pool:
+        ahead: list[Future[Batch]] = []
+        try:
+            while True:
+                for number in remaining:
+                    ahead.append(pool.submit(make, number))
+                    if len(ahead) >= max(config.num_ahead, 1):
+                        break
+                if not ahead:
+                    return
+                yield ahead.pop(0).result()
+        finally:
+            for future in ahead:
+                future.cancel()

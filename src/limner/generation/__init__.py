@@ -1,0 +1,1 @@
+"""Generation: functions of a model, a prompt and random numbers."""

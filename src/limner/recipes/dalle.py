@@ -1,0 +1,62 @@
+"""DALL-E on a laptop.
+
+limner train dalle --data SET --out run --set drawing.dvae=DVAE
+"""
+
+from limner.data.captions import CaptionChoice
+from limner.data.loader import LoaderConfig
+from limner.data.tokenizer import TokenizerConfig
+from limner.models.dalle import DALLEConfig, WordsConfig
+from limner.nn.transformer import TransformerConfig
+from limner.objectives.dalle import DALLEObjectiveConfig
+from limner.recipes.base import DrawingConfig, Run
+from limner.training.loop import LoopConfig
+from limner.training.optimizer import OptimizerConfig
+
+__all__ = ["dalle", "dalle_fashion_mnist"]
+
+
+def dalle() -> Run:
+    """Return a run for captioned drawings: English captions, four views of each picture."""
+    return Run(
+        model=DALLEConfig(
+            text=WordsConfig(length=16, token_dim=64),
+            transformer=TransformerConfig(dim=256, depth=6, num_heads=4, dropout_rate=0.1),
+            attention=("full", "column", "row", "row"),
+            last_attention="full",
+        ),
+        objective=DALLEObjectiveConfig(),
+        drawing=DrawingConfig(num_views=4),
+        loader=LoaderConfig(batch_size=64, captions=CaptionChoice(languages={"en": 1.0, "*": 0.05}, tag_rate=0.2)),
+        tokenizer=TokenizerConfig(vocab_size=4096, dropout_rate=0.1),
+        loop=LoopConfig(
+            num_steps=6000,
+            warmup_steps=200,
+            averaging_decay=0.998,
+            validate_every=500,
+            optimizer=OptimizerConfig(learning_rate=1e-3, weight_decay=0.05, betas=(0.9, 0.96), epsilon=1e-8),
+        ),
+    )
+
+
+def dalle_fashion_mnist() -> Run:
+    """Return a run of minutes: ten kinds of clothes, so few words that the picture is nearly all there is to learn."""
+    return Run(
+        model=DALLEConfig(
+            text=WordsConfig(length=10, token_dim=32),
+            transformer=TransformerConfig(dim=128, depth=4, num_heads=4),
+            attention=("full",),
+            last_attention="full",
+        ),
+        objective=DALLEObjectiveConfig(),
+        drawing=DrawingConfig(),
+        loader=LoaderConfig(batch_size=64),
+        tokenizer=TokenizerConfig(vocab_size=400, dropout_rate=0.1),
+        loop=LoopConfig(
+            num_steps=4000,
+            warmup_steps=100,
+            averaging_decay=0.995,
+            validate_every=500,
+            optimizer=OptimizerConfig(learning_rate=2e-3, weight_decay=0.05, betas=(0.9, 0.96), epsilon=1e-8),
+        ),
+    )

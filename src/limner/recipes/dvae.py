@@ -1,0 +1,56 @@
+"""dVAEs on a laptop: pictures as grids of codes, for a DALL-E to draw.
+
+limner train dvae --data SET --out run
+"""
+
+from dataclasses import replace
+
+from limner.data.augmentation import UNCHANGED
+from limner.data.loader import LoaderConfig
+from limner.models.dvae import DVAEConfig
+from limner.nn.hybrid import HybridConfig, HybridStage
+from limner.nn.transformer import TransformerConfig
+from limner.objectives.dvae import DVAEObjectiveConfig
+from limner.recipes.base import Run
+from limner.training.loop import LoopConfig
+from limner.training.optimizer import OptimizerConfig
+
+__all__ = ["dvae", "dvae_fashion_mnist"]
+
+_MIRRORED = replace(UNCHANGED, flip_rate=0.5)
+
+
+def dvae() -> Run:
+    """Return a run for drawings of 64 pixels: 8 x 8 codes of 512, and 1.1 M parameters."""
+    return Run(
+        model=DVAEConfig(),
+        objective=DVAEObjectiveConfig(likelihood="gaussian", kl_weight=0.5, revive_after=20),
+        loader=LoaderConfig(batch_size=64, augmentation=_MIRRORED),
+        tokenizer=None,
+        loop=LoopConfig(
+            num_steps=3000,
+            warmup_steps=40,
+            averaging_decay=0.99,
+            validate_every=300,
+            optimizer=OptimizerConfig(learning_rate=2e-3, weight_decay=0.01),
+        ),
+    )
+
+
+def dvae_fashion_mnist() -> Run:
+    """Return a run of minutes: 7 x 7 codes of 256 for pictures of 28 pixels."""
+    encoder, decoder = (TransformerConfig(dim=96, depth=depth, num_heads=3) for depth in (1, 2))
+    network = HybridConfig(stages=(HybridStage(dim=40),), code_dim=48, encoder=encoder, decoder=decoder)
+    return Run(
+        model=DVAEConfig(image_size=28, num_codes=256, network=network),
+        objective=DVAEObjectiveConfig(likelihood="laplace", kl_weight=0.1, revive_after=40),
+        loader=LoaderConfig(batch_size=96, augmentation=_MIRRORED),
+        tokenizer=None,
+        loop=LoopConfig(
+            num_steps=1200,
+            warmup_steps=50,
+            averaging_decay=0.99,
+            validate_every=300,
+            optimizer=OptimizerConfig(learning_rate=2e-3, weight_decay=0.01),
+        ),
+    )

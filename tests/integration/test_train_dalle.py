@@ -1,0 +1,127 @@
+"""A DALL-E as a user trains it: on the codes of a dVAE, killed and resumed, and then drawn with."""
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.command import Command, finish, start
+from tests.drawers import tiny_dvae, write_tiny_dvae
+from tests.shapes import shape_records, write_shapes
+
+from limner.data.picture_set import PictureSet
+from limner.generation.drawer import load_drawer
+from limner.training.logging import read_log
+
+SMALL = {
+    "model.transformer.dim": "32",
+    "model.transformer.depth": "2",
+    "model.transformer.num_heads": "2",
+    "loader.batch_size": "16",
+    "loader.num_threads": "1",
+    "tokenizer.vocab_size": "300",
+    "loop.num_steps": "30",
+    "loop.warmup_steps": "4",
+    "loop.save_every": "5",
+    "loop.validate_every": "15",
+    "loop.precision": "float32",
+    "loop.averaging_decay": "0.9",
+    "loop.optimizer.learning_rate": "1e-2",
+}
+
+
+def words(data: Path, dvae: Path | None, out: Path, **changes: str) -> list[str]:
+    settings = SMALL | ({"drawing.dvae": str(dvae)} if dvae else {})
+    settings |= {name.replace("__", "."): value for name, value in changes.items()}
+    options = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    return ["train", "dalle", "--data", str(data), "--out", str(out), *options]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("made")
+    write_shapes(made / "shapes")
+    write_tiny_dvae(made / "dvae")
+    return made
+
+
+@pytest.fixture(scope="module")
+def finished(folder: Path) -> Path:
+    status, printed, err = finish(*words(folder / "shapes", folder / "dvae", folder / "run"), "--json")
+    assert status == 0, err
+    assert "encoding" in err and "4 views each" in err
+    outcome = json.loads(printed)
+    assert set(outcome["after"]) == {"text_nats", "picture_nats", "likelihood"}
+    return folder / "run"
+
+
+def test_it_learns_and_is_judged_by_what_held_out_pictures_cost(finished: Path) -> None:
+    lines = read_log(finished)
+    losses = [line["loss"] for line in lines if "loss" in line]
+    judged = [line for line in lines if "validation/likelihood" in line]
+    assert len(losses) == 30 and losses[-1] < 0.8 * losses[0] and len(judged) == 2
+    for line in judged:
+        expected = -(line["validation/text_nats"] / 8 + line["validation/picture_nats"] * 7 / 8)
+        assert line["validation/likelihood"] == pytest.approx(expected)
+
+
+def test_the_model_folder_draws_by_itself(limner: Command, folder: Path, finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished / "best", tmp_path / "alone")
+    drawer = load_drawer(tmp_path / "alone")
+    assert all(
+        torch.equal(kept, own)
+        for kept, own in zip(drawer.dvae.state_dict().values(), tiny_dvae().state_dict().values(), strict=True)
+    )
+    options = ("--model", finished, "--ranker", "none", "-n", 2, "--out", tmp_path / "out")
+    assert limner("draw", "a red circle", *options)[0] == 0 and len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_a_killed_run_resumes_to_the_same_weights_without_its_dvae(
+    folder: Path, finished: Path, tmp_path: Path
+) -> None:
+    """And without encoding the pictures again."""
+    shutil.copytree(folder / "dvae", tmp_path / "dvae")
+    out = tmp_path / "cut"
+    process = start(*words(folder / "shapes", tmp_path / "dvae", out), is_silent=True)
+    deadline = time.monotonic() + 300
+    while len(read_log(out)) < 12 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    shutil.rmtree(tmp_path / "dvae")
+    status, _, err = finish("train", "--resume", out)
+    assert status == 0 and "encoding" not in err, err
+    whole, resumed = (load_file(run / "last" / "model.safetensors") for run in (finished, out))
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_codes_are_made_again_when_the_set_changes(folder: Path, finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    (before,) = (tmp_path / "run" / "codes").iterdir()
+    values = json.loads((tmp_path / "run" / "run.json").read_text())
+    values["data"] = [str(tmp_path / "other")]
+    (tmp_path / "run" / "run.json").write_text(json.dumps(values))
+    PictureSet.write(tmp_path / "other", shape_records(sizes=(10, 11, 13, 17)))
+    status, _, err = finish("train", "--resume", tmp_path / "run")
+    assert status == 0 and "encoding" in err
+    (after,) = (tmp_path / "run" / "codes").iterdir()
+    assert before.name != after.name
+
+
+def test_what_a_run_needs_is_said_before_anything_is_written(folder: Path, tmp_path: Path, limner: Command) -> None:
+    cases = {
+        "--set drawing.dvae=RUN": words(folder / "shapes", None, tmp_path / "run"),
+        "is not a model": words(folder / "shapes", tmp_path / "none", tmp_path / "run"),
+        "leave out --from": [*words(folder / "shapes", folder / "dvae", tmp_path / "run"), "--from", "pictograms"],
+        "not a dVAE": words(folder / "shapes", Path("pictograms"), tmp_path / "run"),
+        "start from the recipe 'dalle'": words(
+            folder / "shapes", folder / "dvae", tmp_path / "run", model__kind="clip"
+        ),
+    }
+    for reason, command in cases.items():
+        status, out, err = limner(*command)
+        assert status in (1, 2) and out == "" and reason in err, err
+        assert not (tmp_path / "run").exists()

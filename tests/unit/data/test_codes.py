@@ -1,0 +1,74 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.shapes import write_shapes
+
+from limner.data.codes import CodesLoader, CodeTable
+from limner.data.loader import CaptionedLoader, LoaderConfig
+from limner.data.tokenizer import Tokenizer, TokenizerConfig
+from limner.errors import DataError
+
+
+def rows(items: range) -> np.ndarray:
+    """Codes that tell item, view and place."""
+    item, view, place = np.meshgrid(np.array(items), np.arange(3), np.arange(4), indexing="ij")
+    return (item * 100 + view * 10 + place).astype(np.int32)
+
+
+def table(folder: Path, num_items: int = 48) -> CodeTable:
+    made = CodeTable(folder, num_items=num_items, part_size=20)
+    for number, items in made.missing():
+        made.write(number, rows(items))
+    return made
+
+
+def test_parts_that_are_there_are_not_asked_for_again(tmp_path: Path) -> None:
+    made = table(tmp_path / "codes")
+    assert np.array_equal(made.read(), rows(range(48))) and not list(made.missing())
+    (tmp_path / "codes/part-00001.safetensors").unlink()
+    assert list(made.missing()) == [(1, range(20, 40))]
+    with pytest.raises(DataError, match="made again"):
+        made.read()
+
+
+def test_a_damaged_part_is_named_with_the_remedy(tmp_path: Path) -> None:
+    made = table(tmp_path)
+    path = tmp_path / "part-00002.safetensors"
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(DataError, match="remove it"):
+        made.read()
+
+
+@pytest.fixture
+def loader(tmp_path: Path) -> CodesLoader:
+    shapes = write_shapes(tmp_path / "set")
+    tokenizer = Tokenizer.train(["a red circle"] * 3, TokenizerConfig(vocab_size=300)).with_dropout(0.5)
+    config = LoaderConfig(batch_size=16, num_threads=2)
+    captioned = CaptionedLoader([shapes], [np.arange(48)], tokenizer, config, image_size=8, text_length=64)
+    return CodesLoader(captioned, table(tmp_path / "codes").read())
+
+
+def test_codes_stand_beside_the_caption_of_their_own_picture(loader: CodesLoader) -> None:
+    for number in range(6):
+        _, items = loader.loader.elements(number)
+        batch = loader.batch(number)
+        assert (batch.codes[:, 0] // 100).tolist() == list(items)
+        for row, item in enumerate(items):
+            text = loader.loader.tokenizer.decode(batch.tokens[row].tolist())
+            assert text in loader.loader.captions.every_text(item)
+
+
+def test_every_view_is_drawn_and_a_batch_depends_on_its_number_alone(loader: CodesLoader) -> None:
+    found = [batch for batch, _ in zip(loader.batches(0), range(9), strict=False)]
+    assert {int(view) for batch in found for view in batch.codes[:, 0] // 10 % 10} == {0, 1, 2}
+    again = next(loader.batches(7))
+    assert again.codes.equal(found[7].codes) and again.tokens.equal(found[7].tokens)
+
+
+def test_merges_are_dropped_anew_when_a_picture_comes_again(loader: CodesLoader) -> None:
+    texts: dict[str, set[tuple[int, ...]]] = {}
+    for number in range(12):
+        for row in loader.batch(number).tokens.tolist():
+            texts.setdefault(loader.loader.tokenizer.decode(row), set()).add(tuple(row))
+    assert max(len(spellings) for spellings in texts.values()) > 1
