@@ -10,7 +10,7 @@ from tests.shapes import write_shapes
 from tests.teacher import WordTeacher
 
 from limner.errors import ModelError, UsageError
-from limner.generation.drawer import load_drawer
+from limner.generation.drawer import load_drawer, load_dvae
 from limner.recipes import RECIPES
 from limner.search.embedder import load_embedder
 from limner.services.training import TrainingReport, start_run
@@ -30,9 +30,10 @@ TAUGHT = sorted(name for name, recipe in RECIPES.items() if recipe().objective.k
 
 
 DRAWING = sorted(name for name, recipe in RECIPES.items() if recipe().drawing)
+WORDLESS = sorted(name for name, recipe in RECIPES.items() if recipe().tokenizer is None)
 
 
-@pytest.mark.parametrize("name", sorted(set(RECIPES) - set(TAUGHT) - set(DRAWING)))
+@pytest.mark.parametrize("name", sorted(set(RECIPES) - set(TAUGHT) - set(DRAWING) - set(WORDLESS)))
 def test_a_recipe_trains_saves_and_loads(name: str, tmp_path: Path) -> None:
     write_shapes(tmp_path / "set")
     said: list[str] = []
@@ -58,6 +59,25 @@ def test_a_recipe_learns_to_draw_from_a_dvae(name: str, tmp_path: Path) -> None:
     losses = [line["loss"] for line in read_log(tmp_path / "run") if "loss" in line]
     assert len(losses) == 12 and losses[-1] < losses[0] and outcome.after["picture_nats"] > 0
     assert len(load_drawer(tmp_path / "run").draw("a red circle", 2)) == 2
+
+
+@pytest.mark.parametrize("name", WORDLESS)
+def test_a_recipe_learns_from_pictures_alone(name: str, tmp_path: Path) -> None:
+    write_shapes(tmp_path / "set")
+    settings = {key: value for key, value in SHORT.items() if not key.startswith("tokenizer")}
+    outcome = start_run(
+        name,
+        [tmp_path / "set"],
+        tmp_path / "run",
+        settings=settings,
+        report=lambda done, total, note: None,
+        say=lambda text: None,
+    )
+    losses = [line["loss"] for line in read_log(tmp_path / "run") if "loss" in line]
+    assert len(losses) == 12 and min(losses[-3:]) < losses[0] and outcome.after["PSNR"] > 0
+    dvae = load_dvae(tmp_path / "run")
+    images = torch.rand(2, 3, dvae.config.image_size, dvae.config.image_size)
+    assert dvae.reconstruct(images).shape == images.shape
 
 
 @pytest.mark.parametrize("name", TAUGHT)

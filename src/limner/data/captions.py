@@ -53,17 +53,18 @@ class Captions:
         self._tags: list[dict[str, list[str]]] = []
         self._numbers: dict[str, int] = {}
         concepts: dict[str, int] = {}
+        known: dict[tuple[tuple[str, str], ...], dict[str, list[str]]] = {}
         for which, (pictures, chosen) in enumerate(zip(sets, rows, strict=True)):
             table = pictures.rows(["id", "captions", "tags", "concept"])
             for row in chosen.tolist():
-                texts = _by_language(table["captions"][row].as_py())
+                texts = _by_language(table["captions"][row].as_py(), known)
                 if not texts:
                     continue
                 concept = table["concept"][row].as_py() or f"{which}/{table['id'][row].as_py()}"
                 self.places.append((which, row))
                 self.concepts.append(concepts.setdefault(concept, len(concepts)))
                 self._texts.append(texts)
-                self._tags.append(_by_language(table["tags"][row].as_py()))
+                self._tags.append(_by_language(table["tags"][row].as_py(), known))
         if not self.places:
             raise DataError("no picture to train on has a caption; `limner data check` names those without")
 
@@ -120,9 +121,14 @@ class Captions:
         return languages[int(generator.choice(len(languages), p=weights / weights.sum()))]
 
 
-def _by_language(captions: list[dict[str, Any]] | None) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for caption in captions or []:
-        if caption["text"].strip():
-            found.setdefault(caption["language"], []).append(caption["text"].strip())
-    return found
+def _by_language(
+    captions: list[dict[str, Any]] | None, known: dict[tuple[tuple[str, str], ...], dict[str, list[str]]]
+) -> dict[str, list[str]]:
+    """Return texts by their language; pictures with the same texts share them, which saves most of the memory."""
+    texts = tuple((each["language"], each["text"].strip()) for each in captions or [] if each["text"].strip())
+    if texts not in known:
+        found: dict[str, list[str]] = {}
+        for language, text in texts:
+            found.setdefault(language, []).append(text)
+        known[texts] = found
+    return known[texts]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from limner.types import Images
 
-__all__ = ["gaussian", "kl_to_uniform", "laplace", "lower_bound", "logit_laplace"]
+__all__ = ["gaussian", "kl_to_uniform", "laplace", "logit_laplace", "lower_bound"]
 
 PerPicture = Float[Tensor, " batch"]
 

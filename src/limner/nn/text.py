@@ -14,6 +14,9 @@ from limner.types import PADDING_TOKEN, Features, Tokens
 
 __all__ = ["TextConfig", "TextTransformer"]
 
+_LEAST_GROUPED, _NUM_GROUPS = 32, 4
+"""From how many texts on they are grouped by length, and into how many groups."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TextConfig:
@@ -44,8 +47,12 @@ class TextTransformer(nn.Module):
         nn.init.normal_(self.widen.weight, std=config.token_dim**-0.5 * 0.5)
 
     def forward(self, tokens: Tokens) -> Features:
-        """Return one feature vector a text; columns in which every text is padding cost nothing."""
-        return self.pool(self.sequence(tokens))
+        """Return one feature vector a text; texts of like length go through together, so that padding costs little."""
+        if len(tokens) < _LEAST_GROUPED:
+            return self.pool(self.sequence(tokens))
+        order = (tokens != PADDING_TOKEN).sum(dim=1).argsort(stable=True)
+        groups = [self.pool(self.sequence(tokens[group])) for group in order.chunk(_NUM_GROUPS)]
+        return torch.cat(groups)[order.argsort()]
 
     def pool(self, sequence: Parts) -> Features:
         """Return one feature vector of the features of every token."""

@@ -17,7 +17,7 @@ from limner.generation.drawer import load_dvae
 from limner.objectives.dvae import use_of_codes
 from limner.services.picture_files import find_files, none_readable, read_files
 
-__all__ = ["Reconstruction", "ReconstructedPicture", "check_sheet", "draw_sheet", "reconstruct_pictures"]
+__all__ = ["ReconstructedPicture", "Reconstruction", "check_sheet", "draw_sheet", "reconstruct_pictures"]
 
 _BATCH_SIZE = 32
 

@@ -74,7 +74,7 @@ def test_a_batch_carries_the_meaning_of_its_texts_and_of_further_ones(loader: Ca
     batch = loader.batch(0)
     assert batch.teacher is not None and batch.lessons is not None
     assert batch.teacher.shape == (24, 7) and batch.lessons.shape == (16, 7)
-    for row, item in enumerate(loader._item(element) for element in range(24)):
+    for row, item in enumerate(loader.pictures.item(element) for element in range(24)):
         english = loader.captions.texts(item, "en")[0]
         np.testing.assert_allclose(batch.teacher[row].numpy(), TEACHER.embed([english])[0])
 
