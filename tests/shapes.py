@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -49,3 +50,8 @@ def shape_records(sizes: tuple[int, ...] = (9, 12, 15, 18), split: str = "") -> 
 
 def write_shapes(path: Path) -> PictureSet:
     return PictureSet.write(path, shape_records())
+
+
+def write_split_shapes(path: Path) -> PictureSet:
+    """With two pictures of each concept held out, so that pictures can ask for their like."""
+    return PictureSet.write(path, chain(shape_records(split="train"), shape_records((10, 14), split="validation")))

@@ -5,14 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tests.drawers import write_tiny_dvae
-from tests.shapes import write_shapes
+from tests.shapes import write_shapes, write_split_shapes
 from tests.teacher import WordTeacher
 
 from limner.errors import ModelError, UsageError
 from limner.generation.drawer import load_drawer, load_dvae
 from limner.recipes import RECIPES
 from limner.search.embedder import load_embedder
+from limner.search.reranker import load_reranker
 from limner.services.training import TrainingReport, start_run
 from limner.training.logging import read_log
 
@@ -31,9 +33,10 @@ TAUGHT = sorted(name for name, recipe in RECIPES.items() if recipe().objective.k
 
 DRAWING = sorted(name for name, recipe in RECIPES.items() if recipe().drawing)
 WORDLESS = sorted(name for name, recipe in RECIPES.items() if recipe().tokenizer is None)
+COMPARING = sorted(name for name, recipe in RECIPES.items() if recipe().objective.kind in ("metric", "stir"))
 
 
-@pytest.mark.parametrize("name", sorted(set(RECIPES) - set(TAUGHT) - set(DRAWING) - set(WORDLESS)))
+@pytest.mark.parametrize("name", sorted(set(RECIPES) - set(TAUGHT) - set(DRAWING) - set(WORDLESS) - set(COMPARING)))
 def test_a_recipe_trains_saves_and_loads(name: str, tmp_path: Path) -> None:
     write_shapes(tmp_path / "set")
     said: list[str] = []
@@ -49,6 +52,18 @@ def test_a_recipe_trains_saves_and_loads(name: str, tmp_path: Path) -> None:
     assert len(losses) == 12 and min(losses[-3:]) < losses[0]
     assert 0 <= outcome.after["R@1"] <= 1
     assert load_embedder(tmp_path / "run").embed_texts(["a red circle", "красный круг"]).shape[0] == 2
+
+
+@pytest.mark.parametrize("name", COMPARING)
+def test_a_recipe_learns_to_compare_pictures(name: str, tmp_path: Path) -> None:
+    write_split_shapes(tmp_path / "set")
+    outcome = _run(name, tmp_path, "run", [])
+    losses = [line["loss"] for line in read_log(tmp_path / "run") if "loss" in line]
+    assert len(losses) == 12 and min(losses[-3:]) < losses[0]
+    assert 0 <= outcome.after["R@1"] <= 1
+    reranker = load_reranker(tmp_path / "run")
+    parts = reranker.picture_parts([Image.new("RGB", (20, 30), colour) for colour in ("red", "blue")])
+    assert reranker.scores(parts, parts).shape == (2, 2)
 
 
 @pytest.mark.parametrize("name", DRAWING)

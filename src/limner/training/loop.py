@@ -135,10 +135,12 @@ def _set_rates(optimizer: torch.optim.Optimizer, config: LoopConfig, step: int) 
     for group in optimizer.param_groups:
         first, end = group["span"]
         learns = first <= step < end
-        factor = warmup_cosine(
-            step - first, num_steps=end - first, warmup_steps=config.warmup_steps, final=config.final_rate
-        )
-        group["lr"] = config.optimizer.learning_rate * group["rate"] * factor if learns else 0.0
+        factor = 0.0
+        if learns:
+            factor = warmup_cosine(
+                step - first, num_steps=end - first, warmup_steps=config.warmup_steps, final=config.final_rate
+            )
+        group["lr"] = config.optimizer.learning_rate * group["rate"] * factor
         for parameter in group["params"]:
             parameter.requires_grad_(learns)
 
