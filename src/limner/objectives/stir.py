@@ -71,7 +71,7 @@ class STIRObjective(Objective):
         metrics = {
             "accuracy": relevance.gather(1, best).float().mean(),
             "relevant_score": scores.detach()[relevance].mean(),
-            "score_spread": scores.detach().std(),
+            "score_spread": scores.detach().std(correction=0),
         }
         return StepOutput(LOSSES[self.config.loss](lists), metrics)
 
