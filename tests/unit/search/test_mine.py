@@ -62,3 +62,13 @@ def test_what_is_written_is_read_and_damage_is_told(tmp_path: Path) -> None:
 def test_margins_below_zero_are_refused() -> None:
     with pytest.raises(UsageError, match="margins at least 0"):
         override(MiningConfig(), {"relative_margin": "-1"})
+
+
+def test_where_labels_are_trusted_the_hardest_stand_above_the_positives() -> None:
+    vectors = some_vectors(60, 3)
+    keys = np.arange(60)[:, None] // 2
+    found = mine_negatives(vectors, vectors, keys, MiningConfig(depth=4, trusts_labels=True))
+    scores = vectors @ vectors.T
+    for query in range(60):
+        others = [j for j in range(60) if j // 2 != query // 2]
+        assert found[query].tolist() == sorted(others, key=lambda j: -scores[query, j])[:4]
