@@ -32,7 +32,25 @@ TAUGHT = sorted(name for name, recipe in RECIPES.items() if recipe().objective.k
 DRAWING = sorted(name for name, recipe in RECIPES.items() if recipe().drawing)
 
 
-@pytest.mark.parametrize("name", sorted(set(RECIPES) - set(TAUGHT) - set(DRAWING)))
+PICTURES_ALONE = sorted(name for name, recipe in RECIPES.items() if recipe().tokenizer is None)
+
+
+@pytest.mark.parametrize("name", PICTURES_ALONE)
+def test_a_recipe_learns_to_keep_pictures_in_codes(name: str, tmp_path: Path) -> None:
+    write_shapes(tmp_path / "set")
+    outcome = start_run(
+        name,
+        [tmp_path / "set"],
+        tmp_path / "run",
+        settings={key: value for key, value in SHORT.items() if not key.startswith("tokenizer")},
+        report=lambda done, total, note: None,
+        say=lambda text: None,
+    )
+    losses = [line["loss"] for line in read_log(tmp_path / "run") if "loss" in line]
+    assert len(losses) == 12 and losses[-1] < losses[0] and outcome.after["PSNR"] > 0
+
+
+@pytest.mark.parametrize("name", sorted(set(RECIPES) - set(TAUGHT) - set(DRAWING) - set(PICTURES_ALONE)))
 def test_a_recipe_trains_saves_and_loads(name: str, tmp_path: Path) -> None:
     write_shapes(tmp_path / "set")
     said: list[str] = []
