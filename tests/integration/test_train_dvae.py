@@ -93,7 +93,9 @@ def test_pictures_come_back_beside_what_is_left_of_them(limner: Command, finishe
     found = json.loads(out)
     assert len(found["pictures"]) == 2 and found["num_codes"] == 16 and 0 < found["usage"] <= 1
     assert all(entry["psnr"] > 0 and -1 <= entry["ssim"] <= 1 for entry in found["pictures"])
-    assert "broken.png" in err and Image.open(sheet).width > 300
+    assert "broken.png" in err
+    with Image.open(sheet) as drawn:
+        assert drawn.width > 300
     status, out, _ = limner("reconstruct", folder, "--model", finished)
     assert status == 0 and "mean" in out
 

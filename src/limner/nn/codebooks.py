@@ -44,6 +44,7 @@ FeatureGrid = Float[Tensor, "batch feature_dim rows columns"]
 VectorGrid = Float[Tensor, "batch code_dim rows columns"]
 Logits = Float[Tensor, "batch rows columns num_codes"]
 CodeList = Int[Tensor, " codes"]
+PlaceList = Float[Tensor, "places feature_dim"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,8 +129,8 @@ class RelaxedCodebook(Codebook):
         """Return the unnormalised log-probabilities of the codes of every place."""
 
     @abstractmethod
-    def aim(self, codes: CodeList, features: Float[Tensor, "codes feature_dim"], donors: CodeList) -> None:
-        """Make each code likely at a feature, where so far its donor was the likeliest."""
+    def aim(self, codes: CodeList, places: PlaceList, drawn: CodeList, donors: CodeList) -> None:
+        """Make each code likely at the drawn one of all places, where so far its donor was the likeliest."""
 
     @torch.no_grad()
     def revive(self, dead: Bool[Tensor, " num_codes"], features: FeatureGrid) -> None:
@@ -140,7 +141,7 @@ class RelaxedCodebook(Codebook):
         places = rearrange(features, "b d r c -> (b r c) d")
         drawn = torch.randint(len(places), (len(codes),), device=places.device)
         donors = self.codes(features).flatten()[drawn]
-        self.aim(codes, places[drawn], donors)
+        self.aim(codes, places, drawn, donors)
         self.table[codes] = self.table[donors]
 
     def codes(self, features: FeatureGrid) -> Codes:
@@ -176,19 +177,24 @@ class DenseCodebook(RelaxedCodebook):
             return self.head(rearrange(features.float(), "b d r c -> b r c d"))
 
     @torch.no_grad()
-    def aim(self, codes: CodeList, features: Float[Tensor, "codes feature_dim"], donors: CodeList) -> None:
+    def aim(self, codes: CodeList, places: PlaceList, drawn: CodeList, donors: CodeList) -> None:
         """Take over the donor's logit, a little steeper along the feature."""
-        self.head.weight[codes] = self.head.weight[donors] + 0.1 * functional.normalize(features, dim=1)
+        self.head.weight[codes] = self.head.weight[donors] + 0.1 * functional.normalize(places[drawn], dim=1)
         self.head.bias[codes] = self.head.bias[donors]
 
 
 class CosineCodebook(RelaxedCodebook):
-    """Logits s <f / |f|, e_k / |e_k|> with a learned scale s; the codes of the decoder are a table of their own."""
+    """Logits s <f / |f|, e_k / |e_k|> with a learned scale s; the codes of the decoder are a table of their own.
+
+    Features are first normalised over the batch: what all of them have in common would otherwise point all of them at
+    the same few codes.
+    """
 
     def __init__(self, config: CosineCodebookConfig, feature_dim: int, num_codes: int, code_dim: int) -> None:
         super().__init__()
         self.config = config
         self.project = nn.Linear(feature_dim, config.feature_dim)
+        self.spread = nn.BatchNorm1d(config.feature_dim, affine=False)
         self.directions = nn.Parameter(functional.normalize(torch.randn(num_codes, config.feature_dim), dim=-1))
         self.log_scale = log_scale_of(config.temperature)
         self.table = nn.Parameter(torch.randn(num_codes, code_dim))
@@ -197,13 +203,25 @@ class CosineCodebook(RelaxedCodebook):
         """Return the unnormalised log-probabilities of the codes of every place."""
         with torch.autocast(features.device.type, enabled=False):
             scale = clamped_scale(self.log_scale, self.config.max_scale)
-            x = functional.normalize(self.project(rearrange(features.float(), "b d r c -> b r c d")), dim=-1)
+            x = self._pointed(rearrange(features.float(), "b d r c -> b r c d"), self.spread)
             return x @ (scale * functional.normalize(self.directions, dim=-1)).T
 
     @torch.no_grad()
-    def aim(self, codes: CodeList, features: Float[Tensor, "codes feature_dim"], donors: CodeList) -> None:
+    def aim(self, codes: CodeList, places: PlaceList, drawn: CodeList, donors: CodeList) -> None:
         """Point the codes at the features."""
-        self.directions[codes] = functional.normalize(self.project(features.float()), dim=-1)
+        self.directions[codes] = self._pointed(places.float(), _normalised)[drawn]
+
+    def _pointed(
+        self, features: Float[Tensor, "*places feature_dim"], spread: Callable[[Tensor], Tensor]
+    ) -> Float[Tensor, "*places _"]:
+        """Return the unit vectors that are compared with the directions of codes."""
+        x = self.project(features)
+        return functional.normalize(spread(x.flatten(0, -2)).view_as(x), dim=-1)
+
+
+def _normalised(x: Float[Tensor, "places dim"]) -> Float[Tensor, "places dim"]:
+    """Return what the batch norm of training returns, without moving its running statistics."""
+    return functional.batch_norm(x, None, None, training=True)
 
 
 class NearestCodebook(Codebook):

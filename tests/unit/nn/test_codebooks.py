@@ -77,14 +77,15 @@ def test_dense_logits_are_a_linear_map() -> None:
     torch.testing.assert_close(codebook.logits(features), expected.permute(0, 2, 3, 1))
 
 
-def test_cosine_logits_are_scaled_cosines() -> None:
+def test_cosine_logits_are_scaled_cosines_of_features_spread_over_the_batch() -> None:
     codebook = build("cosine")
     assert isinstance(codebook, CosineCodebook)
     features = some_features()
     logits = codebook.logits(features)
-    x = codebook.project(features[1, :, 2, 3])
+    x = codebook.project(features.permute(0, 2, 3, 1))
+    x = (x - x.mean(dim=(0, 1, 2))) / (x.var(dim=(0, 1, 2), unbiased=False) + 1e-5).sqrt()
     for code in (0, 7, 23):
-        expected = 10 * functional.cosine_similarity(x, codebook.directions[code], dim=0)
+        expected = 10 * functional.cosine_similarity(x[1, 2, 3], codebook.directions[code], dim=0)
         assert logits[1, 2, 3, code].item() == pytest.approx(expected.item(), abs=1e-4)
 
 
@@ -93,9 +94,17 @@ def test_cosine_logits_do_not_grow_with_the_features_or_past_the_largest_scale()
     assert isinstance(codebook, CosineCodebook)
     with torch.no_grad():
         codebook.project.bias.zero_()
-        torch.testing.assert_close(codebook.logits(9 * some_features()), codebook.logits(some_features()))
+        grown = codebook.logits(9 * some_features())
+        torch.testing.assert_close(grown, codebook.logits(some_features()), atol=1e-3, rtol=0)
         codebook.log_scale.fill_(50.0)
         assert float(codebook.logits(some_features()).abs().max()) <= 100.001
+
+
+def test_what_all_features_have_in_common_chooses_no_code() -> None:
+    codebook = build("cosine")
+    features = some_features()
+    common = 50 * torch.randn(features.shape[1])[None, :, None, None]
+    torch.testing.assert_close(codebook.codes(features + common), codebook.codes(features))
 
 
 def test_the_nearest_code_is_the_nearest() -> None:

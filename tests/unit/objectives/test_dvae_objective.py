@@ -157,7 +157,7 @@ def test_dead_codes_come_to_life_and_say_what_was_said_there(codebook: str) -> N
     objective = build(codebook).requires_grad_(False)
     book = objective.model.codebook
     assert isinstance(book, RelaxedCodebook)
-    images = some_batch(32).images
+    images = some_batch(2).images
     features = objective.model.features(images)
     before = book.codes(features)
     dead = torch.bincount(before.flatten(), minlength=24) == 0
