@@ -12,6 +12,7 @@ from limner.cli import (
     data,
     demo,
     draw,
+    duplicates,
     evaluate,
     export,
     index,
@@ -38,6 +39,7 @@ app.command("calibrate")(calibrate.calibrate)
 app.command("index")(index.index)
 app.command("search")(search.search)
 app.command("info")(info.info)
+app.command("duplicates")(duplicates.duplicates)
 app.command("draw")(draw.draw)
 app.command("complete")(complete.complete)
 app.command("caption")(caption.caption)

@@ -18,7 +18,7 @@ from limner.config import to_dict
 from limner.errors import CollectionError, ModelError, UsageError
 from limner.models.checkpoints import SHIPPED
 from limner.search.annotations import MetadataTable
-from limner.search.embedder import Embedder, load_embedder
+from limner.search.embedder import Embedder, Vectors, load_embedder
 from limner.search.manifest import Manifest, is_collection, manifest_version, read_manifest, write_manifest
 from limner.search.query import Query, Term, embed_terms, mix
 from limner.search.relevance import judge_hits
@@ -27,7 +27,7 @@ from limner.search.retrieve import HIDDEN_COLUMNS, Hit, Retriever, build_index, 
 from limner.search.rows import SKIPPED_SCHEMA, schema_of
 from limner.search.scanning import Source, find_pictures, find_sources
 from limner.search.second_stage import KeptParts, SecondStage, facts_of, load_checked
-from limner.search.store import Table
+from limner.search.store import Table, as_matrix
 from limner.search.sync import Progress, SyncReport, synchronize
 
 __all__ = ["Collection"]
@@ -223,6 +223,18 @@ class Collection:
         if top < 1:
             raise UsageError(f"top must be at least 1, got {top}")
         return self._retriever.search(vector.astype(np.float32), top, where, self.manifest.index)
+
+    def everything(self) -> tuple[list[Hit], Vectors]:
+        """Return every picture, in order of path and with a score of 0, and their unit vectors."""
+        self._refresh()
+        rows = self._table.read(["id", "path", "caption", "vector"]).sort_by("path")
+        vectors = as_matrix(rows["vector"]).astype(np.float32)
+        told = rows.select(["id", "path", "caption"]).to_pylist()
+        hits = [
+            Hit(rank=rank, id=row["id"], path=row["path"], score=0.0, caption=row["caption"] or "")
+            for rank, row in enumerate(told, start=1)
+        ]
+        return hits, vectors
 
     def load(self) -> None:
         """Read all vectors into memory now, so that no later search has to."""
