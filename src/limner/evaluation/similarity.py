@@ -27,13 +27,8 @@ def ssim(images: Images, others: Images) -> PerPicture:
                    {(\mu_x^2 + \mu_y^2 + c_1)(\sigma_x^2 + \sigma_y^2 + c_2)}
 
     Means and covariances are of Gaussian windows of 11 pixels, wholly inside the picture
-    (https://doi.org/10.1109/TIP.2003.819861).
-
-    Raises:
-        ValueError: for pictures smaller than the window.
+    (https://doi.org/10.1109/TIP.2003.819861); of the largest odd number that fits, in pictures smaller than that.
     """
-    if min(images.shape[2:]) < _WINDOW:
-        raise ValueError(f"pictures of {images.shape[2]} x {images.shape[3]} pixels are smaller than {_WINDOW}")
     x, y = images.double(), others.double()
     mean_x, mean_y = _blurred(x), _blurred(y)
     var_x, var_y = _blurred(x * x) - mean_x**2, _blurred(y * y) - mean_y**2
@@ -44,7 +39,9 @@ def ssim(images: Images, others: Images) -> PerPicture:
 
 
 def _blurred(x: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 rows columns"]:
-    places = torch.arange(_WINDOW, dtype=x.dtype, device=x.device) - _WINDOW // 2
+    least = min(x.shape[2:])
+    size = min(_WINDOW, least - 1 + least % 2)
+    places = torch.arange(size, dtype=x.dtype, device=x.device) - size // 2
     weights = (-(places**2) / (2 * _SIGMA**2)).exp()
     weights = (weights / weights.sum()).expand(x.shape[1], 1, 1, -1)
     rows = functional.conv2d(x, weights, groups=x.shape[1])

@@ -285,5 +285,5 @@ def _tell(outcome: TrainingReport, num_broken: int, say: Say) -> None:
     say(f"after: {_sentence(outcome.after)}")
     if outcome.got_worse:
         say(
-            "warning: the fine-tuned model is WORSE than the one it started from on held-out captions; keep the old one"
+            "warning: the fine-tuned model is WORSE than the one it started from on what is held out; keep the old one"
         )

@@ -43,6 +43,10 @@ def test_equal_pictures_are_alike_and_inverted_ones_are_not() -> None:
     assert psnr(images, images).tolist() == pytest.approx([100, 100], abs=1e-3)
 
 
-def test_pictures_smaller_than_the_window_are_refused() -> None:
-    with pytest.raises(ValueError, match="smaller than 11"):
-        ssim(torch.zeros(1, 3, 10, 20), torch.zeros(1, 3, 10, 20))
+@pytest.mark.parametrize("side", [1, 2, 8, 10, 11])
+def test_small_pictures_are_compared_in_smaller_windows(side: int) -> None:
+    dark, light = torch.full((1, 3, side, 20), 0.2), torch.full((1, 3, side, 20), 0.6)
+    expected = (2 * 0.2 * 0.6 + 1e-4) / (0.2**2 + 0.6**2 + 1e-4)
+    assert ssim(dark, light).item() == pytest.approx(expected, abs=1e-4)
+    images = torch.rand(1, 3, side, 20)
+    assert ssim(images, images).item() == pytest.approx(1)
