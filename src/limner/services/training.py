@@ -284,6 +284,4 @@ def _tell(outcome: TrainingReport, num_broken: int, say: Say) -> None:
         say(f"{num_broken:,} pictures could not be decoded; `limner data check` names them")
     say(f"after: {_sentence(outcome.after)}")
     if outcome.got_worse:
-        say(
-            "warning: the fine-tuned model is WORSE than the one it started from on what is held out; keep the old one"
-        )
+        say("warning: the fine-tuned model is WORSE than the one it started from on what is held out; keep the old one")
