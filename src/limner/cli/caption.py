@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from limner.cli.console import note, one_line, print_json
+from limner.cli.console import note, note_skipped, one_line, print_json
 from limner.cli.options import AsJson, Drawer, Seed
 from limner.errors import UsageError
 
@@ -42,8 +42,7 @@ def caption(
         found = caption_pictures(
             drawer, pictures, candidates, num_sampled=count, top=top, seed=seed, report=report, say=note
         )
-    for path, reason in found.skipped.items():
-        note(f"skipped {path}: {reason}")
+    note_skipped(found.skipped)
     if as_json:
         print_json(found.to_json())
         return

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from limner.cli.console import note, one_line, print_json
+from limner.cli.console import note, note_skipped, one_line, print_json
 from limner.cli.options import AsJson
 
 if TYPE_CHECKING:
@@ -41,8 +41,7 @@ def classify(
             templates=read_prompts(prompts) if prompts else None,
             report=report,
         )
-    for path, reason in found.skipped.items():
-        note(f"skipped {path}: {reason}")
+    note_skipped(found.skipped)
     if sheet:
         draw_sheet(found, sheet)
         note(f"wrote {sheet}")

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from limner.cli.console import note
-from limner.cli.draw import show
-from limner.cli.options import AsJson, Drawer, Guidance, Ranker, Seed, Temperature, TopK, TopP
+from limner.cli.draw import sampling, show
+from limner.cli.options import AsJson, Count, Drawer, Guidance, Out, Ranker, Seed, Sheet, Temperature, TopK, TopP, Watch
 from limner.errors import UsageError
 
 __all__ = ["complete"]
@@ -18,10 +18,10 @@ def complete(
     words: Annotated[str, typer.Argument(help="What it will be; without words, anything.")] = "",
     keep: Annotated[str, typer.Option(help="The part that stays: top, left, or box (the middle).")] = "top",
     share: Annotated[float, typer.Option(min=0, max=1, help="How much of the side that part has.")] = 0.5,
-    count: Annotated[int, typer.Option("-n", "--count", min=1, max=4096, help="How many to draw.")] = 8,
-    sheet: Annotated[Path | None, typer.Option(help="Draw a contact sheet into this file.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write each picture into this new folder.")] = None,
-    watch: Annotated[Path | None, typer.Option(help="Show the pictures in this file while they are drawn.")] = None,
+    count: Count = 8,
+    sheet: Sheet = None,
+    out: Out = None,
+    watch: Watch = None,
     model: Drawer = None,
     ranker: Ranker = "pictograms",
     seed: Seed = 0,
@@ -33,16 +33,13 @@ def complete(
 ) -> None:
     """Keep a part of a picture and draw the rest anew, in the order of reading: each code given all before it."""
     from limner.cli.progress import progress_bar
-    from limner.config import from_dict
     from limner.services import drawing
 
     part = next((known for known in drawing.PARTS if known == keep), None)
     if part is None:
         raise UsageError(f"unknown part '{keep}'; known: {', '.join(drawing.PARTS)}")
     drawing.check_places(sheet, out, watch)
-    how = from_dict(
-        drawing.Sampling, {"temperature": temperature, "top_k": top_k, "top_p": top_p, "guidance": guidance}
-    )
+    how = sampling(temperature, top_k, top_p, guidance)
     request = drawing.Request(words=words, count=count, seed=seed, how=how)
     drawer = drawing.open_drawer(model)
     with progress_bar("Drawing", "codes") as report:

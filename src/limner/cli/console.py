@@ -5,13 +5,13 @@ import json
 import re
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import TextIOWrapper
 from typing import Any
 
 from limner.errors import LimnerError, UsageError
 
-__all__ = ["note", "one_line", "parse_settings", "print_json", "run", "warn"]
+__all__ = ["note", "note_skipped", "one_line", "parse_settings", "print_json", "run", "warn"]
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -35,6 +35,12 @@ def note(text: str) -> None:
     """Print a line for people on standard error."""
     sys.stderr.write(one_line(text) + "\n")
     sys.stderr.flush()
+
+
+def note_skipped(skipped: Mapping[Any, str]) -> None:
+    """Name each picture that was left out, and why."""
+    for path, reason in skipped.items():
+        note(f"skipped {path}: {reason}")
 
 
 def warn(text: str) -> None:

@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from limner.cli.console import note, print_json
-from limner.cli.options import AsJson, Drawer, Guidance, Ranker, Seed, Temperature, TopK, TopP
+from limner.cli.options import AsJson, Count, Drawer, Guidance, Out, Ranker, Seed, Sheet, Temperature, TopK, TopP, Watch
 
 if TYPE_CHECKING:
-    from limner.services.drawing import Drawn
+    from limner.services.drawing import Drawn, Sampling
 
-__all__ = ["draw", "show"]
+__all__ = ["draw", "sampling", "show"]
 
 
 def draw(
     words: Annotated[str, typer.Argument(help='What to draw; "" draws anything.')],
-    count: Annotated[int, typer.Option("-n", "--count", min=1, max=4096, help="How many to draw.")] = 8,
+    count: Count = 8,
     keep: Annotated[int | None, typer.Option(min=1, help="Keep this many: those that the ranker finds best.")] = None,
-    sheet: Annotated[Path | None, typer.Option(help="Draw a contact sheet into this file.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write each picture into this new folder.")] = None,
-    watch: Annotated[Path | None, typer.Option(help="Show the pictures in this file while they are drawn.")] = None,
+    sheet: Sheet = None,
+    out: Out = None,
+    watch: Watch = None,
     model: Drawer = None,
     ranker: Ranker = "pictograms",
     seed: Seed = 0,
@@ -32,13 +32,10 @@ def draw(
 ) -> None:
     """Draw pictures of words, and put those first that a CLIP finds nearest to the words."""
     from limner.cli.progress import progress_bar
-    from limner.config import from_dict
     from limner.services import drawing
 
     drawing.check_places(sheet, out, watch)
-    how = from_dict(
-        drawing.Sampling, {"temperature": temperature, "top_k": top_k, "top_p": top_p, "guidance": guidance}
-    )
+    how = sampling(temperature, top_k, top_p, guidance)
     request = drawing.Request(words=words, count=count, keep=keep, seed=seed, how=how)
     drawer = drawing.open_drawer(model)
     with progress_bar("Drawing", "codes") as report:
@@ -46,6 +43,14 @@ def draw(
             drawer, request, ranker=None if ranker == "none" else ranker, report=report, say=note, watch=watch
         )
     show(drawn, sheet=sheet, out=out, as_json=as_json)
+
+
+def sampling(temperature: float, top_k: int, top_p: float, guidance: float) -> "Sampling":
+    """Return the checked manner of drawing that the options ask for."""
+    from limner.config import from_dict
+    from limner.services.drawing import Sampling
+
+    return from_dict(Sampling, {"temperature": temperature, "top_k": top_k, "top_p": top_p, "guidance": guidance})
 
 
 def show(drawn: "Drawn", *, sheet: Path | None, out: Path | None, as_json: bool) -> None:

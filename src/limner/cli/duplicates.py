@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from limner.cli.console import note, one_line, print_json
+from limner.cli.console import note, note_skipped, one_line, print_json
 from limner.cli.options import AsJson
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ def duplicates(
         check_sheet(sheet)
     with progress_bar("Looking at the pictures", "pictures") as report:
         found = find_duplicates(collection, threshold=threshold, report=report)
-    for path, reason in found.skipped.items():
-        note(f"skipped {path}: {reason}")
+    note_skipped(found.skipped)
     if sheet:
         draw_groups(found, sheet)
         note(f"wrote {sheet}")

@@ -1,13 +1,31 @@
 """Options that several commands have."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-__all__ = ["AsJson", "Drawer", "Guidance", "Ranker", "Seed", "Temperature", "TopK", "TopP"]
+__all__ = [
+    "AsJson",
+    "Count",
+    "Drawer",
+    "Guidance",
+    "Out",
+    "Ranker",
+    "Seed",
+    "Sheet",
+    "Temperature",
+    "TopK",
+    "TopP",
+    "Watch",
+]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
+Count = Annotated[int, typer.Option("-n", "--count", min=1, max=4096, help="How many to draw.")]
+Sheet = Annotated[Path | None, typer.Option(help="Draw a contact sheet into this file.")]
+Out = Annotated[Path | None, typer.Option(help="Write each picture into this new folder.")]
+Watch = Annotated[Path | None, typer.Option(help="Show the pictures in this file while they are drawn.")]
 Drawer = Annotated[
     str | None, typer.Option("--model", help="A DALL-E: its run or model folder [default: the shipped one].")
 ]

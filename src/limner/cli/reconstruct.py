@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from limner.cli.console import note, one_line, print_json
+from limner.cli.console import note, note_skipped, one_line, print_json
 from limner.cli.options import AsJson
 
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ def reconstruct(
         check_sheet(sheet)
     with progress_bar("Reading the pictures", "pictures") as report:
         found = reconstruct_pictures(model, pictures, report=report)
-    for path, reason in found.skipped.items():
-        note(f"skipped {path}: {reason}")
+    note_skipped(found.skipped)
     if sheet:
         draw_sheet(found, sheet)
         note(f"wrote {sheet}")

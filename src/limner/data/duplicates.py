@@ -4,15 +4,18 @@ from collections.abc import Sequence
 
 import numpy as np
 from einops import rearrange, reduce
+from jaxtyping import Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
 from limner.data.thumbnails import THUMBNAIL_SIZE, Thumbnail
 
-__all__ = ["near_duplicates"]
+__all__ = ["linked", "near_duplicates"]
 
 _BLOCK = THUMBNAIL_SIZE // 2
+
+Places = Int[np.ndarray, " places"]
 
 
 def near_duplicates(thumbnails: Sequence[Thumbnail], *, threshold: float = 0.03) -> list[list[int]]:
@@ -41,9 +44,19 @@ def near_duplicates(thumbnails: Sequence[Thumbnail], *, threshold: float = 0.03)
         close = near[distance <= radius**2].tolist()
         left += [place] * len(close)
         right += close
-    links = coo_array((np.ones(len(left), dtype=bool), (left, right)), shape=(len(whole), len(whole)))
+    return linked(left, right, len(whole), which=kind.reshape(-1))
+
+
+def linked(
+    left: Sequence[int] | Places, right: Sequence[int] | Places, count: int, *, which: Places | None = None
+) -> list[list[int]]:
+    """Return the groups of two or more of `count` things that links from `left` to `right` connect.
+
+    Positions in the groups are those of things, or of `which`, the thing that stands at each position.
+    """
+    links = coo_array((np.ones(len(left), dtype=bool), (left, right)), shape=(count, count))
     _, component = connected_components(links, directed=False)
     groups: dict[int, list[int]] = {}
-    for place, number in enumerate(component[kind.reshape(-1)].tolist()):
+    for place, number in enumerate((component if which is None else component[which]).tolist()):
         groups.setdefault(number, []).append(place)
     return [group for group in groups.values() if len(group) > 1]

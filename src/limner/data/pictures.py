@@ -9,19 +9,18 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
 
 from limner.config import Count, Seed, Whole
 from limner.data.augmentation import AugmentationConfig, augment
 from limner.data.captions import CaptionChoice
 from limner.data.decoding import decode_picture, square
 from limner.data.picture_set import PictureSet
+from limner.data.pixels import Pixels, images_of
 from limner.errors import DataError, PictureError
 from limner.types import Images, PictureBatch
 
 __all__ = ["LoaderConfig", "PictureLoader", "Pixels", "ShuffledPictures", "read_ahead"]
 
-Pixels = UInt8[np.ndarray, "size size 3"]
 Batch = TypeVar("Batch")
 
 _AT_A_TIME = 32
@@ -80,8 +79,7 @@ class ShuffledPictures:
         return torch.cat([self._changed(items[part], seeds[part]) for part in parts])
 
     def _changed(self, items: Sequence[int], seeds: Sequence[tuple[int, int]]) -> Images:
-        pixels = np.stack([self.pixels(item) for item in items])
-        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+        images = images_of([self.pixels(item) for item in items])
         return augment(images, seeds, self.config.augmentation)
 
     def pixels(self, item: int) -> Pixels:

@@ -4,18 +4,25 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 from PIL import Image
 
 from limner.data.decoding import square
 from limner.types import Images
 
-__all__ = ["pictures_of", "stack_images"]
+__all__ = ["Pixels", "images_of", "pictures_of", "stack_images"]
+
+Pixels = UInt8[np.ndarray, "size size 3"]
 
 
 def stack_images(pictures: Sequence[Image.Image], size: int) -> Images:
     """Return pictures as one tensor in [0, 1], each padded to a square of this side."""
-    pixels = np.stack([np.asarray(square(picture, size)) for picture in pictures])
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+    return images_of([np.asarray(square(picture, size)) for picture in pictures])
+
+
+def images_of(pixels: Sequence[Pixels]) -> Images:
+    """Return arrays of 8 bits a channel as one tensor in [0, 1]."""
+    return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 255
 
 
 def pictures_of(images: Images) -> list[Image.Image]:

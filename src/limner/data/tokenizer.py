@@ -65,11 +65,11 @@ class Tokenizer:
         return cls(encoder)
 
     @classmethod
-    def load(cls, folder: Path) -> "Tokenizer":
-        """Read `tokenizer.json` from a model folder.
+    def load(cls, folder: Path, *, vocab_size: int | None = None) -> "Tokenizer":
+        """Read `tokenizer.json` from a model folder, for a model that knows `vocab_size` tokens.
 
         Raises:
-            ModelError: if it is missing or damaged, or is another project's layout.
+            ModelError: if it is missing or damaged, is another project's layout, or knows more tokens than the model.
         """
         path = folder / "tokenizer.json"
         try:
@@ -82,7 +82,10 @@ class Tokenizer:
             raise ModelError(f"{path} cannot be read ({error}); restore it from a copy") from None
         if any(encoder.token_to_id(token) != number for token, number in _SPECIAL.items()):
             raise ModelError(f"{path} lacks the special tokens {', '.join(_SPECIAL)} at the ids 0, 1 and 2")
-        return cls(encoder)
+        tokenizer = cls(encoder)
+        if vocab_size is not None and tokenizer.vocab_size > vocab_size:
+            raise ModelError(f"{path} knows more tokens than the model; restore both from one copy")
+        return tokenizer
 
     def save(self, folder: Path) -> None:
         """Write `tokenizer.json` into a model folder."""

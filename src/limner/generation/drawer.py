@@ -100,9 +100,7 @@ def load_drawer(model: str | Path) -> Drawer:
     dalle = load_model(folder)
     if not isinstance(dalle, DALLE):
         raise ModelError(f"{model} is a {type(dalle).__name__}, which does not draw; train one: limner train dalle")
-    tokenizer = Tokenizer.load(folder)
-    if tokenizer.vocab_size > dalle.config.text.vocab_size:
-        raise ModelError(f"{folder}/tokenizer.json knows more tokens than the model; restore both from one copy")
+    tokenizer = Tokenizer.load(folder, vocab_size=dalle.config.text.vocab_size)
     if not (folder / DVAE_FOLDER / "config.json").is_file():
         raise ModelError(f"{folder} has no {DVAE_FOLDER}/config.json; restore the folder from a whole copy")
     dvae = load_dvae(folder / DVAE_FOLDER)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from limner.nn.parts import Parts
 from limner.types import Distances, Images, Scores, Tokens
 
-__all__ = ["RelevanceModel"]
+__all__ = ["RelevanceModel", "reads_texts"]
 
 
 class RelevanceModel(nn.Module, ABC):
@@ -44,3 +44,8 @@ class RelevanceModel(nn.Module, ABC):
     @abstractmethod
     def distances(self, scores: Scores) -> Distances:
         """Return scores as bounded distances, in which margins and smooth ranks are measured."""
+
+
+def reads_texts(model: nn.Module) -> bool:
+    """Return whether a model reads words; of relevance models, those that compare pictures alone do not."""
+    return not isinstance(model, RelevanceModel) or model.reads_texts

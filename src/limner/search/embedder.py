@@ -17,7 +17,7 @@ from limner.errors import ModelError
 from limner.models.checkpoints import load_model, resolve
 from limner.models.clip import CLIP
 from limner.models.dvae import DVAE
-from limner.models.relevance import RelevanceModel
+from limner.models.relevance import RelevanceModel, reads_texts
 
 __all__ = ["Embedder", "Vectors", "load_embedder", "load_with_tokenizer"]
 
@@ -100,10 +100,7 @@ def load_with_tokenizer(model: str | Path) -> tuple[nn.Module, Tokenizer | None,
     module: Any = load_model(folder)
     if isinstance(module, DVAE):
         raise ModelError(f"{model} is a DVAE, which reads no words; give a model of pictures and words")
-    reads_texts = not isinstance(module, RelevanceModel) or module.reads_texts
-    tokenizer = Tokenizer.load(folder) if reads_texts else None
-    if tokenizer is not None and tokenizer.vocab_size > module.config.text.vocab_size:
-        raise ModelError(f"{folder}/tokenizer.json knows more tokens than the model; restore both from one copy")
+    tokenizer = Tokenizer.load(folder, vocab_size=module.config.text.vocab_size) if reads_texts(module) else None
     digest = hashlib.sha256()
     for name in ("config.json", "model.safetensors", *(["tokenizer.json"] if tokenizer else [])):
         digest.update((folder / name).read_bytes())

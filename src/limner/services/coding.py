@@ -13,6 +13,7 @@ from limner.config import to_dict
 from limner.data.augmentation import augment
 from limner.data.codes import CodeRows, CodeTable
 from limner.data.loader import CaptionedLoader
+from limner.data.pixels import images_of
 from limner.data.progress import Say
 from limner.models.dvae import DVAE
 
@@ -47,8 +48,7 @@ def _view(dvae: DVAE, loader: CaptionedLoader, items: range, view: int, num_view
     found = []
     for start in range(items.start, items.stop, _BATCH_SIZE):
         batch = range(start, min(start + _BATCH_SIZE, items.stop))
-        pixels = torch.from_numpy(np.stack([loader.pixels(item) for item in batch]))
-        images = pixels.permute(0, 3, 1, 2).float() / 255
+        images = images_of([loader.pixels(item) for item in batch])
         if view:
             seeds = [(loader.config.seed, _STREAM + item * num_views + view) for item in batch]
             images = augment(images, seeds, loader.config.augmentation)

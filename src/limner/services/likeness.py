@@ -7,10 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-from limner.data.duplicates import near_duplicates
+from limner.data.duplicates import linked, near_duplicates
 from limner.data.progress import Report
 from limner.data.sheet import check_sheet, save_sheet
 from limner.data.thumbnails import thumbnail
@@ -101,12 +99,7 @@ def _alike(vectors: Vectors, threshold: float) -> list[list[int]]:
         later = columns > rows + start
         left.append(rows[later] + start)
         right.append(columns[later])
-    ends = np.concatenate(left), np.concatenate(right)
-    links = coo_array((np.ones(len(ends[0]), dtype=bool), ends), shape=(count, count))
-    groups: dict[int, list[int]] = {}
-    for place, number in enumerate(connected_components(links, directed=False)[1].tolist()):
-        groups.setdefault(number, []).append(place)
-    return [group for group in groups.values() if len(group) > 1]
+    return linked(np.concatenate(left), np.concatenate(right), count)
 
 
 def _group(kind: Literal["copies", "alike"], places: Sequence[int], entries: Sequence[Hit], vectors: Vectors) -> Group:

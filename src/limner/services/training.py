@@ -22,6 +22,7 @@ from limner.errors import LimnerError, TrainingError, UsageError
 from limner.generation.drawer import DVAE_FOLDER, load_dvae
 from limner.interop.sentence_teacher import SentenceTeacher
 from limner.models.checkpoints import load_model, resolve, save_model, write_file
+from limner.models.relevance import reads_texts
 from limner.recipes import RECIPES
 from limner.recipes.base import Run
 from limner.search.calibrate import write_calibration
@@ -265,7 +266,7 @@ def _monitor(material: Material, course: Course, log: RunLog, *, report: Report)
 
 def _save(folder: Path, model: nn.Module, material: Material, course: Course) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    if material.words is not None and getattr(model, "reads_texts", True):
+    if material.words is not None and reads_texts(model):
         material.words.save(folder)
     save_beside(folder, course.objective)
     if material.dvae is not None:

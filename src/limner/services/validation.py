@@ -1,6 +1,6 @@
 """Held-out pictures and captions that judge a model while it learns: text -> picture R@k, MRR and mAP."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -98,8 +98,8 @@ class HeldOut:
         pictures = embedder.embed_pictures(self.squares(embedder.image_size))
         texts = embedder.embed_texts(self.captions) if texts is None else texts
         relevant = [np.flatnonzero(row) for row in self.relevance()]
-        values = figures_of_vectors(texts, pictures, relevant, self._ids())
-        return {name: float(values[name].mean()) for name in _SHOWN}
+        values = figures_of_vectors(texts, pictures, relevant, self.ids())
+        return _means(values)
 
     def figures_of_pairs(self, scorer: Reranker, *, query: SideKind, document: SideKind) -> dict[str, float]:
         """Return the same figures of a relevance model; nothing if no query has an answer.
@@ -113,8 +113,8 @@ class HeldOut:
         last = judged.scores[np.isfinite(judged.scores)].min() - 1
         scores = np.where(np.isfinite(judged.scores), judged.scores, last)
         relevant = [np.flatnonzero(row) for row in judged.relevance]
-        values = figures_of_scores(scores, relevant, self._ids()[: scores.shape[1]])
-        return {name: float(values[name].mean()) for name in _SHOWN}
+        values = figures_of_scores(scores, relevant, self.ids()[: scores.shape[1]])
+        return _means(values)
 
     def pairs(self, scorer: Reranker, *, query: SideKind, document: SideKind) -> JudgedPairs | None:
         """Return the scores of all pairs of queries that have an answer with documents; None if none has."""
@@ -155,7 +155,8 @@ class HeldOut:
             self._squares[size] = [_square(data, size) for data in self.pictures]
         return self._squares[size]
 
-    def _ids(self) -> list[str]:
+    def ids(self) -> list[str]:
+        """Return a name for each held-out picture, in order."""
         return [f"{item:06d}" for item in range(len(self))]
 
 
@@ -188,8 +189,11 @@ def figures_of_reranking(held_out: HeldOut, judged: RelevanceModel, start: Relev
             for row in range(len(asked))
         ]
         scores = reranked(scores, columns, np.stack(second))
-    ids = [f"{item:06d}" for item in range(len(pictures))]
-    values = figures_of_scores(scores, [np.flatnonzero(relevance[row]) for row in asked], ids)
+    values = figures_of_scores(scores, [np.flatnonzero(relevance[row]) for row in asked], held_out.ids())
+    return _means(values)
+
+
+def _means(values: Mapping[str, np.ndarray]) -> dict[str, float]:
     return {name: float(values[name].mean()) for name in _SHOWN}
 
 
