@@ -16,12 +16,16 @@ def export(
     model: Annotated[str, typer.Argument(help="A run folder, a model folder, or a shipped model's name.")],
     out: Annotated[Path, typer.Argument(help="The new folder.")],
     float32: Annotated[bool, typer.Option("--float32", help="Keep all digits; the files are twice as large.")] = False,
+    shared_with: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Leave out the weights that equal those of this shipped model."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the weights, config and tokenizer of a model into a folder, in half precision."""
     from limner.services.exporting import export_model
 
-    done = export_model(model, out, half=not float32)
+    done = export_model(model, out, half=not float32, shared_with=shared_with)
     if as_json:
         print_json(asdict(done))
     else:

@@ -1,5 +1,10 @@
-"""A model is a folder with config.json and model.safetensors; nothing in it is ever executed."""
+"""A model is a folder with config.json and model.safetensors; nothing in it is ever executed.
 
+A model that was taught from a shipped one and kept some of its weights may leave those out: its config.json then names
+the shipped model and the digest of its weights.
+"""
+
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -8,7 +13,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from limner.config import from_dict, to_dict
 from limner.errors import ModelError, system_errors
@@ -57,8 +62,16 @@ def resolve(model: str | Path) -> Path:
     )
 
 
-def save_model(folder: Path, model: nn.Module, *, dtype: torch.dtype = torch.float32) -> None:
-    """Write a model's config and weights into a folder, each file replaced at once."""
+def save_model(
+    folder: Path, model: nn.Module, *, dtype: torch.dtype = torch.float32, shared_with: str | None = None
+) -> None:
+    """Write a model's config and weights into a folder, each file replaced at once.
+
+    Weights that equal those of the shipped model `shared_with` are left out, and read from there.
+
+    Raises:
+        ModelError: for a kind of model without an entry in MODELS, or one that shares no weights.
+    """
     kind = next((name for name, (module, _) in MODELS.items() if isinstance(model, module)), None)
     if kind is None:
         raise ModelError(f"{type(model).__name__} has no entry in MODELS")
@@ -67,12 +80,20 @@ def save_model(folder: Path, model: nn.Module, *, dtype: torch.dtype = torch.flo
         name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).contiguous().cpu()
         for name, tensor in model.state_dict().items()
     }
+    description = {"kind": kind, "config": to_dict(model.config)}
+    if shared_with is not None:
+        base = _tensors(resolve(shared_with))
+        own = {name: tensor for name, tensor in weights.items() if not _is_same(tensor, base.get(name))}
+        if len(own) == len(weights):
+            raise ModelError(f"the model shares no weights with {shared_with}; write it whole")
+        weights = own
+        description["shared"] = {"model": shared_with, "digest": _digest(resolve(shared_with))}
     partial = folder / "model.safetensors.partial"
     with system_errors(partial):
         save_file(weights, partial)
     partial.chmod(0o644)
     partial.replace(folder / "model.safetensors")
-    write_file(folder / "config.json", json.dumps({"kind": kind, "config": to_dict(model.config)}, indent=2) + "\n")
+    write_file(folder / "config.json", json.dumps(description, indent=2) + "\n")
 
 
 def load_model(model: str | Path) -> nn.Module:
@@ -82,15 +103,17 @@ def load_model(model: str | Path) -> nn.Module:
         ModelError: if the folder is missing, damaged, of an unknown kind, or its weights do not fit its config.
     """
     folder = resolve(model)
-    module, config = _read_config(folder)
+    module, config, shared = _read_config(folder)
     try:
         with torch.device("meta"):
             expected = {name: tuple(tensor.shape) for name, tensor in module(config).state_dict().items()}
         with safe_open(folder / "model.safetensors", framework="pt") as file:
             found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        base = {} if shared is None else {name: t for name, t in _tensors(shared).items() if name in expected}
+        found = {name: tuple(tensor.shape) for name, tensor in base.items()} | found
         if found != expected:
             raise ModelError(f"{folder}: {_difference(expected, found)}; the weights do not belong to this config.json")
-        weights = load_file(folder / "model.safetensors")
+        weights = base | _tensors(folder)
     except (SafetensorError, OSError, RuntimeError) as error:
         raise ModelError(f"{folder}/model.safetensors cannot be read ({error}); restore it from a copy") from None
     if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
@@ -110,7 +133,20 @@ def write_file(path: Path, text: str) -> None:
     partial.replace(path)
 
 
-def _read_config(folder: Path) -> tuple[Any, Any]:
+def _tensors(folder: Path) -> dict[str, Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def _digest(folder: Path) -> str:
+    return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+
+
+def _is_same(tensor: Tensor, other: Tensor | None) -> bool:
+    return other is not None and tensor.shape == other.shape and bool((tensor == other).all())
+
+
+def _read_config(folder: Path) -> tuple[Any, Any, Path | None]:
+    """Return the class and config of a model, and the folder of the shipped model whose weights it shares."""
     try:
         values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -122,9 +158,20 @@ def _read_config(folder: Path) -> tuple[Any, Any]:
         raise ModelError(f"{folder}/config.json asks for a size above {_LARGEST_NUMBER}; it is damaged")
     module, config = MODELS[kind]
     try:
-        return module, from_dict(config, values.get("config", {}))
+        return module, from_dict(config, values.get("config", {})), _shared(folder, values.get("shared"))
     except ValueError as error:
         raise ModelError(f"{folder}/config.json does not describe a {kind} model: {error}") from None
+
+
+def _shared(folder: Path, shared: Any) -> Path | None:
+    if shared is None:
+        return None
+    name, digest = (shared.get("model"), shared.get("digest")) if isinstance(shared, dict) else (None, None)
+    if name not in SHIPPED:
+        raise ModelError(f"{folder}/config.json shares weights with {name!r}, which is not shipped with this version")
+    if digest != _digest(_SHIPPED_FOLDER / name):
+        raise ModelError(f"{folder} shares weights with another version of {name}; export it again with this one")
+    return _SHIPPED_FOLDER / str(name)
 
 
 def _largest(values: Any) -> float:

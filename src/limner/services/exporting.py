@@ -9,7 +9,7 @@ from torch import nn
 
 from limner.errors import UsageError
 from limner.generation.drawer import DVAE_FOLDER, load_drawer
-from limner.models.checkpoints import load_model, resolve, save_model
+from limner.models.checkpoints import SHIPPED, load_model, resolve, save_model
 from limner.models.dalle import DALLE
 from limner.models.dvae import DVAE
 from limner.search.calibrate import read_calibration, write_calibration
@@ -27,15 +27,19 @@ class Exported:
     size_bytes: int
 
 
-def export_model(model: str, out: Path, *, half: bool = True) -> Exported:
+def export_model(model: str, out: Path, *, half: bool = True, shared_with: str | None = None) -> Exported:
     """Write a model into `out`, in float16 unless asked not to, with its calibration if it has one.
 
+    Weights that equal those of the shipped model `shared_with` are left out, and read from there.
+
     Raises:
-        UsageError: if something is at `out` already.
-        ModelError: if there is no such model.
+        UsageError: if something is at `out` already, or `shared_with` is not shipped.
+        ModelError: if there is no such model, or it shares no weights.
     """
     if out.exists():
         raise UsageError(f"{out} exists; name a new folder")
+    if shared_with is not None and shared_with not in SHIPPED:
+        raise UsageError(f"'{shared_with}' is not a shipped model; known: {', '.join(SHIPPED)}")
     folder = resolve(model)
     loaded: nn.Module = load_model(folder)
     tokenizer = calibration = None
@@ -49,7 +53,7 @@ def export_model(model: str, out: Path, *, half: bool = True) -> Exported:
         draft.mkdir()
         if tokenizer is not None:
             tokenizer.save(draft)
-        save_model(draft, loaded, dtype=dtype)
+        save_model(draft, loaded, dtype=dtype, shared_with=shared_with)
         num_parameters = _count(loaded)
         if isinstance(loaded, DALLE):
             drawer = load_drawer(folder)

@@ -1,0 +1,77 @@
+"""A model may leave out the weights that it shares with a shipped one."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from limner.errors import ModelError, UsageError
+from limner.models.checkpoints import load_model, resolve, save_model
+from limner.models.stir import STIR, STIRConfig
+from limner.services.exporting import export_model
+
+BASE = "pictograms"
+
+
+@pytest.fixture(scope="module")
+def reranker() -> STIR:
+    """Return a STIR on the trunk and embedding of the shipped CLIP, its own layers at random."""
+    clip = load_model(BASE)
+    torch.manual_seed(0)
+    model = STIR(STIRConfig(vision=clip.config.vision, embed_dim=clip.config.embed_dim)).eval()
+    model.load_state_dict(clip.state_dict(), strict=False)
+    return model
+
+
+def size(folder: Path) -> int:
+    return (folder / "model.safetensors").stat().st_size
+
+
+def test_shared_weights_are_left_out_and_come_back(reranker: STIR, tmp_path: Path) -> None:
+    save_model(tmp_path / "whole", reranker)
+    save_model(tmp_path / "shared", reranker, shared_with=BASE)
+    assert size(tmp_path / "shared") < size(tmp_path / "whole") - size(resolve(BASE))
+    loaded = load_model(tmp_path / "shared").state_dict()
+    assert all(torch.equal(value, loaded[name]) for name, value in reranker.state_dict().items())
+
+
+def test_a_weight_that_moved_is_kept(reranker: STIR, tmp_path: Path) -> None:
+    moved = STIR(reranker.config)
+    moved.load_state_dict(reranker.state_dict())
+    with torch.no_grad():
+        moved.image_projection.weight[0, 0] += 1
+    save_model(tmp_path, moved, shared_with=BASE)
+    assert torch.equal(load_model(tmp_path).state_dict()["image_projection.weight"], moved.image_projection.weight)
+
+
+def test_a_model_that_shares_nothing_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="write it whole"):
+        save_model(tmp_path, STIR(STIRConfig()), shared_with=BASE)
+    assert not (tmp_path / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("shared", "said"),
+    [
+        ({"model": BASE, "digest": "0" * 64}, "another version"),
+        ({"model": "../elsewhere", "digest": "0" * 64}, "not shipped"),
+        ("pictograms", "not shipped"),
+    ],
+)
+def test_weights_of_another_version_or_place_are_refused(
+    shared: object, said: str, reranker: STIR, tmp_path: Path
+) -> None:
+    save_model(tmp_path, reranker, shared_with=BASE)
+    values = json.loads((tmp_path / "config.json").read_text()) | {"shared": shared}
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    with pytest.raises(ModelError, match=said):
+        load_model(tmp_path)
+
+
+def test_only_a_shipped_model_can_be_shared_with(reranker: STIR, tmp_path: Path) -> None:
+    save_model(tmp_path / "whole", reranker)
+    with pytest.raises(UsageError, match="known: .*pictograms"):
+        export_model(str(tmp_path / "whole"), tmp_path / "out", shared_with="nothing")
+    assert not (tmp_path / "out").exists()
+    assert export_model(str(tmp_path / "whole"), tmp_path / "out", shared_with=BASE).size_bytes < 5e6
