@@ -33,6 +33,7 @@ from limner.evaluation.examples import normal_form
 from limner.evaluation.intervals import Estimate, estimate_mean
 from limner.evaluation.ranking import figures_of_scores
 from limner.generation.autoregressive import draw_codes
+from limner.generation.defaults import GUIDANCE, TEMPERATURE, TOP_P
 from limner.generation.drawer import Drawer, load_drawer
 from limner.generation.sampling import Sampling
 from limner.models.checkpoints import resolve
@@ -168,9 +169,9 @@ def main() -> None:
     parser.add_argument("--captions", type=int, default=100)
     parser.add_argument("--count", type=int, default=128, help="drawings a caption")
     parser.add_argument("--orders", type=int, default=32)
-    parser.add_argument("--guidance", type=float, default=2.0)
-    parser.add_argument("--temperature", type=float, default=1.0)
-    parser.add_argument("--top-p", type=float, default=1.0)
+    parser.add_argument("--guidance", type=float, default=GUIDANCE)
+    parser.add_argument("--temperature", type=float, default=TEMPERATURE)
+    parser.add_argument("--top-p", type=float, default=TOP_P)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", type=Path, default=Path("benchmarks/work/drawn"))
     parser.add_argument("--sheet", type=Path, help="where the kept drawings are shown; default: kept.png in --work")
