@@ -154,7 +154,7 @@ def test_another_dvae_than_that_of_the_start_is_said_or_refused(
     cases = {
         "4 x 4 places of 24 codes, and": {"drawing__dvae": tmp_path / "more"},
         "the run has transformer.blocks.2.": {"model__transformer__depth": 3},
-        "has code_head.weight of shape (24, 32), and the run asks for (24, 64)": {"model__transformer__dim": 64},
+        "has positions of shape (16, 32), and the run asks for (16, 64)": {"model__transformer__dim": 64},
     }
     for reason, change in cases.items():
         status, out, err = limner(*going_on(folder / "shapes", finished, tmp_path / "none", **change))

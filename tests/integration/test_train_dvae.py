@@ -12,8 +12,9 @@ from tests.command import Command, finish, start
 from tests.shapes import draw, shape_records, write_shapes
 
 from limner.data.picture_set import PictureSet, Record
-from limner.models.checkpoints import load_model
-from limner.models.dvae import DVAE
+from limner.models.checkpoints import load_model, save_model
+from limner.models.dvae import DVAE, DVAEConfig
+from limner.nn.bottleneck import BottleneckConfig
 from limner.training.logging import read_log
 
 SMALL = {
@@ -127,6 +128,19 @@ def best_figures(run: Path) -> dict[str, float]:
     judged = [line for line in read_log(run) if "validation/PSNR" in line]
     best = max(judged, key=lambda line: line["validation/PSNR"])
     return {name.removeprefix("validation/"): value for name, value in best.items() if name.startswith("validation/")}
+
+
+@pytest.mark.parametrize("image_size", [2, 4, 8])
+def test_pictures_of_few_pixels_come_back_too(limner: Command, tmp_path: Path, image_size: int) -> None:
+    """SSIM's usual window is 11 pixels wide."""
+    network = BottleneckConfig(hidden_dim=8, num_groups=2, num_blocks=1, code_dim=4)
+    save_model(tmp_path / "dvae", DVAE(DVAEConfig(image_size=image_size, num_codes=16, network=network)).eval())
+    (tmp_path / "red.png").write_bytes(draw("red", "circle", 15))
+    command = ("reconstruct", tmp_path / "red.png", "--model", tmp_path / "dvae", "--sheet", tmp_path / "sheet.png")
+    status, out, err = limner(*command, "--json")
+    assert status == 0, err
+    (entry,) = json.loads(out)["pictures"]
+    assert entry["psnr"] > 0 and -1 <= entry["ssim"] <= 1
 
 
 def test_an_exported_dvae_is_half_as_large_and_draws_nearly_the_same(
