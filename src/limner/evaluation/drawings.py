@@ -90,7 +90,9 @@ def drawing_tests(
     numbers = np.unique(examples.concepts, return_inverse=True)[1]
     found = []
     for family, (asking_rows, gallery_rows) in tests.items():
-        gallery = np.array([places[row] for row in gallery_rows if row in places], dtype=np.int64)
+        # From the greatest id to the least, so that equal scores in order of the columns are in trec_eval's order.
+        searched = sorted((places[row] for row in gallery_rows if row in places), key=examples.ids.__getitem__)
+        gallery = np.array(searched[::-1], dtype=np.int64)
         decoded = [places[row] for row in asking_rows if row in places]
         relevant = {place: np.flatnonzero(numbers[gallery] == numbers[place]) for place in decoded}
         asking = np.array([place for place in decoded if len(relevant[place])], dtype=np.int64)
