@@ -17,21 +17,16 @@ from pathlib import Path
 
 import numpy as np
 
-from limner.data.builtin.protocols import COLUMNS, drawings
-from limner.data.picture_set import PictureSet
 from limner.errors import ModelError
 from limner.evaluation.drawings import (
     DRAWING_MEASURES,
     DrawingFigures,
     RerankingGains,
-    drawing_tests,
     estimate_drawings,
     estimate_gains,
 )
-from limner.evaluation.examples import embed_pictures, gather_pictures
 from limner.evaluation.intervals import Estimate
 from limner.models.checkpoints import resolve
-from limner.search.embedder import load_embedder
 from record import markdown_table, show_figures, write_result
 from same_thing_parts.contenders import (
     Gallery,
@@ -41,6 +36,7 @@ from same_thing_parts.contenders import (
     by_pixels,
     by_reranker,
     extractor_of,
+    gather_gallery,
 )
 from same_thing_parts.rows import Row, draw_rows, rows_that_change
 
@@ -73,7 +69,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("benchmarks/work/same_thing"))
     parser.add_argument("--dry", action="store_true", help="a trial: print, write no result")
     options = parser.parse_args()
-    gallery = _gather(options)
+    gallery = gather_gallery(options.data, options.split, options.clip, options.work)
     lines, missing = _lines(gallery, options)
     reranked = [line for line in lines if line.gains]
     shown = max(reranked, key=lambda line: line.figures.together["R@1"].mean).best if reranked else None
@@ -92,16 +88,6 @@ def main() -> None:
         for mark, rows in (("gains", better), ("losses", worse)):
             draw_rows(gallery, rows, _PICTURES / f"stir_{mark}.png")
             show_figures(_PAGE, f"![Queries, before and after](../pictures/stir_{mark}.png)", mark=mark)
-
-
-def _gather(options: argparse.Namespace) -> Gallery:
-    pictures = PictureSet.open(options.data)
-    rows = drawings(pictures.rows(COLUMNS), split=options.split)
-    needed = sorted({row for asking, gallery in rows.values() if gallery for row in (*asking, *gallery)})
-    if not needed:
-        raise SystemExit(f"{options.data} has no such drawings; make it with `limner data get pictograms`")
-    found = embed_pictures(load_embedder(options.clip), pictures, gather_pictures(pictures, needed))[0]
-    return Gallery(pictures=pictures, examples=found, tests=drawing_tests(found, rows), work=options.work)
 
 
 def _lines(gallery: Gallery, options: argparse.Namespace) -> tuple[list[Line], str]:

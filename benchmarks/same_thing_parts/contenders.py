@@ -10,20 +10,30 @@ import numpy as np
 import torch
 from PIL import Image
 
-from limner.config import to_dict
+from limner.data.builtin.protocols import COLUMNS, drawings
 from limner.data.decoding import decode_picture
 from limner.data.picture_set import PictureSet
 from limner.data.pixels import stack_images
 from limner.data.thumbnails import thumbnail
-from limner.evaluation.drawings import DrawingTest, drawing_values, first_scores, rerank_drawings
-from limner.evaluation.examples import Examples, embed_pictures, read_parts
+from limner.evaluation.drawings import DrawingTest, drawing_tests, drawing_values, first_scores, rerank_drawings
+from limner.evaluation.examples import Examples, embed_pictures, gather_pictures, read_parts
 from limner.interop.efficientnet import load_efficientnet_lite0
 from limner.models.stir import STIR
 from limner.nn.inverted_residual import InvertedResidualConfig, InvertedResidualTrunk
 from limner.search.embedder import Vectors, load_embedder
 from limner.search.reranker import load_reranker
 
-__all__ = ["Gallery", "Ranking", "by_extractor", "by_network", "by_pixels", "by_reranker", "extractor_of"]
+__all__ = [
+    "Gallery",
+    "Ranking",
+    "by_extractor",
+    "by_network",
+    "by_pixels",
+    "by_reranker",
+    "describe_stir",
+    "extractor_of",
+    "gather_gallery",
+]
 
 _IMAGE_SIZE = 80
 _AT_ONCE = 64
@@ -58,6 +68,17 @@ class Ranking:
     def values(self, gallery: Gallery) -> list[dict[str, np.ndarray]]:
         """Return the figures of each query, by test."""
         return [drawing_values(test, scores) for test, scores in zip(gallery.tests, self.scores, strict=True)]
+
+
+def gather_gallery(data: Path, split: str, model: str, work: Path) -> Gallery:
+    """Return what the protocol D asks of a split of the set pictograms; a model that embeds says what is decoded."""
+    pictures = PictureSet.open(data)
+    rows = drawings(pictures.rows(COLUMNS), split=split)
+    needed = sorted({row for asking, gallery in rows.values() if gallery for row in (*asking, *gallery)})
+    if not needed:
+        raise SystemExit(f"{data} has no such drawings; make it with `limner data get pictograms`")
+    found = embed_pictures(load_embedder(model), pictures, gather_pictures(pictures, needed))[0]
+    return Gallery(pictures=pictures, examples=found, tests=drawing_tests(found, rows), work=work)
 
 
 def by_pixels(gallery: Gallery) -> Ranking:
@@ -111,7 +132,7 @@ def by_reranker(gallery: Gallery, model: str, first: Ranking, depth: int) -> Ran
         partial.replace(path)
     with np.load(path) as kept:
         scores = [kept[f"arr_{number}"] for number in range(len(gallery.tests))]
-    return Ranking(kind=_describe(reranker.model), scores=scores, first=first, source=model)
+    return Ranking(kind=describe_stir(reranker.model), scores=scores, first=first, source=model)
 
 
 def extractor_of(reranker: str, extractors: Sequence[Ranking]) -> Ranking:
@@ -126,14 +147,15 @@ def extractor_of(reranker: str, extractors: Sequence[Ranking]) -> Ranking:
     raise SystemExit(f"{reranker} started from '{initial}', which is none of the extractors; give that one too")
 
 
-def _describe(model: torch.nn.Module) -> str:
+def describe_stir(model: torch.nn.Module) -> str:
+    """Return what a row of a table calls a re-ranker."""
     if not isinstance(model, STIR):
         return f"+ {type(model).__name__}"
     config = model.config
-    known = to_dict(config)
     layers = f", {config.num_separate} of {config.depth} layers alone" if config.form == "cached" else ""
-    order = "" if known["is_symmetric"] or config.form == "interaction" else ", one order"
-    return f"+ STIR {config.form}{layers}{order}"
+    order = "" if config.is_symmetric or config.form == "interaction" else ", one order"
+    trunk = ", vit" if config.vision.kind == "vit" else ""
+    return f"+ STIR {config.form}{layers}{order}{trunk}"
 
 
 def _cosines(gallery: Gallery, vectors: Vectors) -> Scores:
