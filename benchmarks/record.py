@@ -13,7 +13,6 @@ __all__ = ["markdown_table", "show_figures", "write_result"]
 
 _ROOT = Path(__file__).parent.parent
 _RESULTS = Path(__file__).parent / "results"
-_FIGURES_FROM, _FIGURES_TO = "<!-- figures -->", "<!-- end of figures -->"
 
 
 def write_result(name: str, title: str, body: str, *, packages: Sequence[str] = ("torch",)) -> Path:
@@ -38,13 +37,14 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
-def show_figures(page: Path, text: str) -> None:
-    """Put figures between the marks of a page of the documentation."""
-    before, _, rest = page.read_text(encoding="utf-8").partition(_FIGURES_FROM)
-    _, mark, after = rest.partition(_FIGURES_TO)
-    if not mark:
-        raise ValueError(f"{page} has no place for figures between {_FIGURES_FROM} and {_FIGURES_TO}")
-    page.write_text(f"{before}{_FIGURES_FROM}\n{text.strip()}\n{_FIGURES_TO}{after}", encoding="utf-8")
+def show_figures(page: Path, text: str, *, mark: str = "figures") -> None:
+    """Put figures between two marks of a page of the documentation, <!-- figures --> and <!-- end of figures -->."""
+    first, last = f"<!-- {mark} -->", f"<!-- end of {mark} -->"
+    before, _, rest = page.read_text(encoding="utf-8").partition(first)
+    _, found, after = rest.partition(last)
+    if not found:
+        raise ValueError(f"{page} has no place for figures between {first} and {last}")
+    page.write_text(f"{before}{first}\n{text.strip()}\n{last}{after}", encoding="utf-8")
 
 
 def _shown(word: str) -> str:

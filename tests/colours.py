@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from limner.data.tokenizer import Tokenizer, TokenizerConfig
-from limner.models.checkpoints import MODELS, save_model
+from limner.models.checkpoints import MODELS, load_model, save_model
+from limner.models.stir import STIR, STIRConfig
 from limner.nn.text import TextConfig
 from limner.nn.transformer import TransformerConfig
 from limner.nn.vision import VisionTransformerConfig
@@ -67,6 +68,20 @@ def write_tiny_ranker(folder: Path, kind: str, *, seed: int = 0, **sizes: object
     text = TextConfig(length=12, vocab_size=tokenizer.vocab_size, transformer=trunk)
     save_model(folder, module(config(vision=vision, text=text, **sizes)))
     tokenizer.save(folder)
+    return folder
+
+
+def write_tiny_stir(
+    folder: Path, extractor: Path, *, seed: int = 0, head_spread: float = 1e-2, **sizes: object
+) -> Path:
+    """A STIR that starts from the image tower of a tiny CLIP; with a `head_spread` of 0 only the cosine counts."""
+    torch.manual_seed(seed)
+    clip = load_model(extractor)
+    stir = STIR(STIRConfig(vision=clip.config.vision, embed_dim=clip.config.embed_dim, num_separate=1, **sizes))
+    own = stir.state_dict()
+    stir.load_state_dict(own | {name: tensor for name, tensor in clip.state_dict().items() if name in own})
+    torch.nn.init.normal_(stir.head[-1].weight, std=head_spread)
+    save_model(folder, stir)
     return folder
 
 

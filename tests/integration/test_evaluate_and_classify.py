@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import pytest
 from PIL import Image
+from tests.colours import write_tiny_stir
 from tests.shapes import draw, shape_records, write_shapes
 
 from limner.data.picture_set import PictureSet
 
 FIGURES = {"R@1", "R@5", "R@10", "MRR", "mAP", "nDCG@10"}
+OF_METRIC_LEARNING = {"P@5", "P@5 (OML)", "P@10", "P@10 (OML)", "mAP@R", "mAP@R (OML)"}
 
 
 def test_evaluate_prints_one_object(limner, model, tmp_path):
@@ -61,7 +63,7 @@ def test_evaluate_by_protocol(limner, model, families, protocol, num_pictures):
 
 def test_evaluate_drawings_by_drawings(limner, model, families):
     found = json.loads(limner("evaluate", model, families, "--protocol", "D", "--json")[1])
-    assert set(found["picture_to_picture"]) == FIGURES
+    assert set(found["picture_to_picture"]) == FIGURES | OF_METRIC_LEARNING
     assert set(found["families"]) == {"noto", "twemoji"}
     assert found["num_pictures"] == 8
     status, out, _ = limner("evaluate", model, families, "--protocol", "D")
@@ -69,9 +71,34 @@ def test_evaluate_drawings_by_drawings(limner, model, families):
     assert "noto" in out and "8 drawings" in out
 
 
+def test_evaluate_tells_what_re_ranking_changes(limner, model, families, tmp_path):
+    """A re-ranker of the same cosine changes nothing; one of random weights does, and nothing below its depth."""
+    write_tiny_stir(tmp_path / "same", model, form="interaction", head_spread=0.0)
+    write_tiny_stir(tmp_path / "other", model, form="cached", head_spread=50.0, seed=1)
+    words = ("evaluate", model, families, "--protocol", "D", "--depth", 4)
+    alone = json.loads(limner(*words, "--json")[1])
+    same, other = (
+        json.loads(limner(*words, "--rerank", tmp_path / name, "--json")[1])["reranked"] for name in ("same", "other")
+    )
+    assert same["picture_to_picture"] == alone["picture_to_picture"] and same["families"] == alone["families"]
+    assert set(same["gains"].values()) == {0.0} and same["errors_removed"] == 0
+    assert (other["depth"], other["model"]) == (4, str(tmp_path / "other"))
+    first, second = alone["picture_to_picture"]["R@1"], other["picture_to_picture"]["R@1"]
+    assert first != second, "the random re-ranker must change something for this test to say anything"
+    assert other["gains"]["R@1"] == pytest.approx(second - first)
+    assert other["errors_removed"] == pytest.approx((second - first) / (1 - first))
+    low, high = other["intervals"]["errors_removed"]
+    assert low <= other["errors_removed"] <= high
+    assert set(other["families"]) == set(other["family_errors_removed"]) == {"noto", "twemoji"}
+    status, out, _ = limner(*words, "--rerank", tmp_path / "other")
+    assert status == 0
+    assert all(word in " ".join(out.split()) for word in ("removed", "noto", "twemoji", "re-ranked"))
+
+
 @pytest.mark.parametrize(
     ("words", "status", "remedy"),
     [
+        (["{model}", "{set}", "--rerank", "{model}"], 2, "--protocol D"),
         (["{model}", "{set}", "--split", "dev"], 2, "known: test, validation, train, all"),
         (["{model}", "{set}", "--split", "test"], 1, "--split all"),
         (["{model}", "{set}", "--language", "xx"], 1, "it has: en, ru"),

@@ -72,6 +72,30 @@ def test_a_picture_finds_itself_and_a_mixture_its_parts(limner, collection, phot
     assert len(answer["hits"]) == 3
 
 
+def test_a_picture_asked_with_is_left_out_on_request(limner, collection, photos, tmp_path):
+    """By its bytes: a copy elsewhere asks for the same, and the others move up, as many as wanted."""
+    paint(tmp_path / "elsewhere.png", "green")
+    words = ("search", collection, "--exclude-itself", "--top", 2, "--json", "--picture")
+    for asked in (photos / "green.png", tmp_path / "elsewhere.png"):
+        hits = json.loads(limner(*words, asked)[1])["hits"]
+        assert [hit["rank"] for hit in hits] == [1, 2]
+        assert {hit["path"] for hit in hits} == {str(photos / "red.png"), str(photos / "blue.png")}
+    (tmp_path / "queries.txt").write_text(f"a red square\n@{photos / 'blue.png'}\n")
+    answers = limner("search", collection, "--exclude-itself", "--json", "--queries", tmp_path / "queries.txt")[1]
+    assert [len(json.loads(line)["hits"]) for line in answers.splitlines()] == [3, 2]
+    status, _, err = limner("search", collection, "a red square", "--exclude-itself")
+    assert status == 2 and "--picture" in err
+    status, out, err = limner(*words, photos / "red.png", "--where", "path LIKE '%red%'")
+    assert (status, json.loads(out)["hits"]) == (0, [])
+
+
+def test_the_only_picture_of_a_collection_has_no_like(limner, model, tmp_path):
+    asked = paint(tmp_path / "one" / "red.png", "red")
+    assert limner("index", tmp_path / "one", "--to", tmp_path / "c", "--model", model)[0] == 0
+    status, _, err = limner("search", tmp_path / "c", "--picture", asked, "--exclude-itself")
+    assert status == 0 and "no other picture" in err
+
+
 def test_people_see_a_table_with_short_paths(limner, collection, photos, monkeypatch):
     monkeypatch.chdir(photos)
     status, out, _ = limner("search", collection, "red", "--where", "caption LIKE '%red%'")

@@ -1,5 +1,6 @@
 """`limner evaluate`: how well a model finds the pictures of a set by their captions."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ from limner.cli.options import AsJson
 from limner.errors import UsageError
 
 if TYPE_CHECKING:
-    from limner.services.evaluating import DrawingEvaluation, Estimate, Evaluation
+    from limner.services.evaluating import Estimate, Evaluation
 
 __all__ = ["evaluate"]
 
@@ -30,20 +31,27 @@ def evaluate(
             help="A test of the built-in sets: U unseen concepts, S unseen style, C clip art, D drawings by drawings."
         ),
     ] = None,
+    rerank: Annotated[
+        str | None, typer.Option(help="With --protocol D: a model that orders the best drawings anew, such as STIR.")
+    ] = None,
+    depth: Annotated[int, typer.Option(help="How many of the best drawings --rerank looks at.", min=1)] = 50,
     as_json: AsJson = False,
 ) -> None:
     """Print R@k, MRR, mAP and nDCG of text to picture and picture to text, with 95 % intervals.
 
-    A set with classes also gets its zero-shot accuracy. Pictures that cannot be decoded are left out and counted.
+    A set with classes also gets its zero-shot accuracy; drawings asked by drawings get the figures of metric learning,
+    and with --rerank those of both stages. Pictures that cannot be decoded are left out and counted.
     """
     from limner.cli.progress import progress_bar
-    from limner.services.evaluating import evaluate_drawings, evaluate_model
+    from limner.services.evaluating import DrawingEvaluation, evaluate_drawings, evaluate_model
 
     if protocol == "D" and (split or language):
         raise UsageError("the protocol D asks with pictures it chooses itself; leave out --split and --language")
+    if rerank is not None and protocol != "D":
+        raise UsageError("--rerank orders drawings that drawings found; add --protocol D")
     with progress_bar("Looking at the pictures", "pictures") as report:
         found: Evaluation | DrawingEvaluation = (
-            evaluate_drawings(model, picture_set, report=report)
+            evaluate_drawings(model, picture_set, rerank=rerank, depth=depth, report=report)
             if protocol == "D"
             else evaluate_model(model, picture_set, split=split, language=language, protocol=protocol, report=report)
         )
@@ -52,21 +60,35 @@ def evaluate(
     if as_json:
         print_json(found.to_json())
     else:
-        _print_table(found)
+        title = f"{found.model} on {found.picture_set}, {found.split}"
+        again = found.reranked if isinstance(found, DrawingEvaluation) else None
+        if isinstance(found, DrawingEvaluation) and again is not None:
+            title += f", the best {again.depth} re-ranked by {again.model}"
+            _print_table(found.columns(), title, "")
+            _print_table(found.family_columns(), "By the family that asks", found.describe(), is_turned=True)
+        else:
+            _print_table(found.columns(), title, found.describe())
 
 
-def _print_table(found: "Evaluation | DrawingEvaluation") -> None:
+def _print_table(
+    columns: "Mapping[str, Mapping[str, Estimate]]", title: str, caption: str, *, is_turned: bool = False
+) -> None:
+    """Print figures by column and row, or with `is_turned` by row and column."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    columns = found.columns()
-    table = Table(title=escape(f"{found.model} on {found.picture_set}, {found.split}"), caption=found.describe())
+    names = list(next(iter(columns.values())))
+    table = Table(title=escape(title), caption=caption)
     table.add_column("")
-    for column in columns:
-        table.add_column(escape(column), justify="right")
-    for name in next(iter(columns.values())):
-        table.add_row(name, *(_percent(figures[name]) for figures in columns.values()))
+    for head in names if is_turned else columns:
+        table.add_column(escape(head), justify="right")
+    if is_turned:
+        for row, figures in columns.items():
+            table.add_row(escape(row), *(_percent(figures[name]) for name in names))
+    else:
+        for name in names:
+            table.add_row(name, *(_percent(figures[name]) for figures in columns.values()))
     Console().print(table)
 
 

@@ -27,13 +27,17 @@ def search(  # noqa: C901  the options that exclude each other
     ] = None,
     top: Annotated[int, typer.Option(help="How many pictures to return.", min=1)] = 10,
     rerank: Annotated[
-        str, typer.Option(help="Look closely at the best hits: cross, late, language, or none; see `limner index`.")
+        str,
+        typer.Option(help="Look closely at the best hits: cross, late, language, stir, or none; see `limner index`."),
     ] = "none",
     depth: Annotated[int, typer.Option(help="How many of the best hits are looked at closely.", min=1)] = 50,
     min_relevance: Annotated[
         float | None,
         typer.Option(help="Leave out hits less likely to be right than this, as 0.5; see `limner calibrate`."),
     ] = None,
+    exclude_itself: Annotated[
+        bool, typer.Option("--exclude-itself", help="Leave out the pictures asked with, if the collection has them.")
+    ] = False,
     queries: Annotated[
         Path | None, typer.Option(help="A file with a query a line: words, or JSON with text, picture, plus, minus.")
     ] = None,
@@ -65,12 +69,15 @@ def search(  # noqa: C901  the options that exclude each other
         rerank=None if rerank == "none" else rerank,
         depth=depth,
         min_relevance=min_relevance,
+        exclude_itself=exclude_itself,
     )
     if queries is not None:
         for answer in searching.answer_file(opened, queries, manner):
             print_json(answer)
         return
     query = searching.parse_query(words, pictures=picture or (), plus=plus or (), minus=minus or ())
+    if exclude_itself and all(term.picture is None for term in query.terms):
+        raise UsageError("--exclude-itself leaves out a picture asked with, and this query has none; add --picture")
     if or_draw:
         searching.drawable_words(query)
     hits = searching.answer(opened, query, manner)
@@ -90,7 +97,9 @@ def search(  # noqa: C901  the options that exclude each other
     elif min_relevance is not None:
         note(f"nothing here matches with a relevance of {min_relevance:g} or more")
     else:
-        note("no picture fulfils the condition" if where else "the collection is empty")
+        other = "no other picture" if exclude_itself else "no picture"
+        empty = "the collection has no other picture" if exclude_itself else "the collection is empty"
+        note(f"{other} fulfils the condition" if where else empty)
 
 
 def _check_drawing(sheet: Path | None, min_relevance: float | None) -> None:

@@ -1,16 +1,55 @@
-"""Picture to picture: does a drawing in one style find the same thing drawn in others?"""
+"""Picture to picture: does a drawing in one style find the same thing drawn in others?
+
+An extractor ranks the gallery of each family of drawings by its vectors; a re-ranker may then order the best anew.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from jaxtyping import Float, Int
 
+from limner.data.progress import Report
 from limner.evaluation.examples import Examples
-from limner.evaluation.intervals import Estimate, estimate_mean
-from limner.evaluation.ranking import MEASURES, figures_of_vectors
+from limner.evaluation.intervals import Estimate, estimate_errors_removed, estimate_gain, estimate_mean
+from limner.evaluation.metric_learning import METRIC_LEARNING, metric_learning_figures
+from limner.evaluation.ranking import MEASURES, Items, ScoreBlock, figures_of_scores, ranks_of_relevant
+from limner.evaluation.reranking import best_columns, reranked
+from limner.nn.parts import Parts
 from limner.search.embedder import Vectors
+from limner.search.reranker import Reranker
 
-__all__ = ["DrawingFigures", "judge_drawings"]
+__all__ = [
+    "DRAWING_MEASURES",
+    "DrawingFigures",
+    "DrawingTest",
+    "RerankingGains",
+    "drawing_tests",
+    "drawing_values",
+    "estimate_drawings",
+    "estimate_gains",
+    "first_scores",
+    "judge_drawings",
+    "rerank_drawings",
+]
+
+DRAWING_MEASURES = (*MEASURES, *METRIC_LEARNING)
+"""The names of the figures: those of every ranking, and those of metric learning."""
+
+Values = dict[str, Float[np.ndarray, " queries"]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawingTest:
+    """What one family asks: places of queries and of the gallery among the examples, and the columns that answer."""
+
+    family: str
+    asking: Int[np.ndarray, " queries"]
+    gallery: Int[np.ndarray, " items"]
+    relevant: tuple[Items, ...]
+    concepts: Int[np.ndarray, " queries"]
+    gallery_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,35 +60,116 @@ class DrawingFigures:
     families: dict[str, dict[str, Estimate]]
 
 
+@dataclass(frozen=True, kw_only=True)
+class RerankingGains:
+    """What re-ranking adds to each figure, and the share of the errors at rank 1 that it removes."""
+
+    together: dict[str, Estimate]
+    errors_removed: Estimate
+    families: dict[str, dict[str, Estimate]]
+    errors_removed_by_family: dict[str, Estimate]
+
+
 def judge_drawings(
     examples: Examples, picture_vectors: Vectors, tests: Mapping[str, tuple[Sequence[int], Sequence[int]]]
 ) -> DrawingFigures:
-    """Return how well drawings are found by drawings; `tests` has rows that ask and rows searched, by asking family.
+    """Return how well drawings are found by drawings; `tests` has rows that ask and rows searched, by asking family."""
+    asked = drawing_tests(examples, tests)
+    return estimate_drawings(asked, [drawing_values(test, first_scores(test, picture_vectors)) for test in asked])
+
+
+def drawing_tests(
+    examples: Examples, tests: Mapping[str, tuple[Sequence[int], Sequence[int]]]
+) -> tuple[DrawingTest, ...]:
+    """Return what each family asks; `tests` has rows that ask and rows searched, by asking family.
 
     Pictures of one concept answer each other. Queries that no decoded picture can answer are left out; queries of one
     concept are one group for the intervals.
     """
     places = {row: place for place, row in enumerate(examples.rows)}
     numbers = np.unique(examples.concepts, return_inverse=True)[1]
-    families: dict[str, dict[str, Estimate]] = {}
-    everything: dict[str, list[np.ndarray]] = {name: [] for name in MEASURES}
-    groups: list[np.ndarray] = []
+    found = []
     for family, (asking_rows, gallery_rows) in tests.items():
-        gallery = np.array([places[row] for row in gallery_rows if row in places])
-        asking = [places[row] for row in asking_rows if row in places]
-        relevant = {place: np.flatnonzero(numbers[gallery] == numbers[place]) for place in asking}
-        answerable = [place for place in asking if len(relevant[place])]
-        values = figures_of_vectors(
-            picture_vectors[answerable],
-            picture_vectors[gallery],
-            [relevant[place] for place in answerable],
-            [examples.ids[place] for place in gallery],
+        # From the greatest id to the least, so that equal scores in order of the columns are in trec_eval's order.
+        searched = sorted((places[row] for row in gallery_rows if row in places), key=examples.ids.__getitem__)
+        gallery = np.array(searched[::-1], dtype=np.int64)
+        decoded = [places[row] for row in asking_rows if row in places]
+        relevant = {place: np.flatnonzero(numbers[gallery] == numbers[place]) for place in decoded}
+        asking = np.array([place for place in decoded if len(relevant[place])], dtype=np.int64)
+        if not len(asking):
+            continue
+        found.append(
+            DrawingTest(
+                family=family,
+                asking=asking,
+                gallery=gallery,
+                relevant=tuple(relevant[place] for place in asking.tolist()),
+                concepts=numbers[asking],
+                gallery_ids=tuple(examples.ids[place] for place in gallery.tolist()),
+            )
         )
-        families[family] = {name: estimate_mean(values[name], numbers[answerable]) for name in MEASURES}
-        groups.append(numbers[answerable])
-        for name in MEASURES:
-            everything[name].append(values[name])
-    together = {
-        name: estimate_mean(np.concatenate(parts), np.concatenate(groups)) for name, parts in everything.items()
-    }
-    return DrawingFigures(together=together, families=families)
+    return tuple(found)
+
+
+def first_scores(test: DrawingTest, picture_vectors: Vectors) -> ScoreBlock:
+    """Return the cosine of every query with every drawing of the gallery."""
+    return picture_vectors[test.asking] @ picture_vectors[test.gallery].T
+
+
+def rerank_drawings(
+    test: DrawingTest, scores: ScoreBlock, parts: Parts, reranker: Reranker, depth: int, report: Report | None = None
+) -> ScoreBlock:
+    """Return minus the ranks when a re-ranker has ordered the `depth` best anew; `parts` are those of the examples."""
+    columns = best_columns(scores, depth)
+    second = np.empty(columns.shape, dtype=np.float32)
+    for query, chosen in enumerate(columns):
+        asking = parts.take(torch.from_numpy(test.asking[query : query + 1]))
+        second[query] = reranker.scores(asking, parts.take(torch.from_numpy(test.gallery[chosen])))[0]
+        if report:
+            report(query + 1, len(columns), test.family)
+    return reranked(scores, columns, second)
+
+
+def drawing_values(test: DrawingTest, scores: ScoreBlock) -> Values:
+    """Return every figure of each query."""
+    ranks = ranks_of_relevant(scores, test.relevant, test.gallery_ids)
+    return figures_of_scores(scores, test.relevant, test.gallery_ids) | metric_learning_figures(ranks)
+
+
+def estimate_drawings(tests: Sequence[DrawingTest], values: Sequence[Values]) -> DrawingFigures:
+    """Return the means of what the queries of each test reach, and those of all queries, with their intervals."""
+    return DrawingFigures(
+        together=_means(_all(values), _concepts(tests)),
+        families={test.family: _means(of_test, test.concepts) for test, of_test in zip(tests, values, strict=True)},
+    )
+
+
+def estimate_gains(tests: Sequence[DrawingTest], before: Sequence[Values], after: Sequence[Values]) -> RerankingGains:
+    """Return how much better the same queries do after re-ranking, with paired intervals."""
+    pairs = {test.family: (one, other) for test, one, other in zip(tests, before, after, strict=True)}
+    concepts = {test.family: test.concepts for test in tests}
+    return RerankingGains(
+        together=_gains(_all(before), _all(after), _concepts(tests)),
+        errors_removed=estimate_errors_removed(_all(before)["R@1"], _all(after)["R@1"], _concepts(tests)),
+        families={family: _gains(one, other, concepts[family]) for family, (one, other) in pairs.items()},
+        errors_removed_by_family={
+            family: estimate_errors_removed(one["R@1"], other["R@1"], concepts[family])
+            for family, (one, other) in pairs.items()
+        },
+    )
+
+
+def _means(values: Values, concepts: Items) -> dict[str, Estimate]:
+    return {name: estimate_mean(values[name], concepts) for name in DRAWING_MEASURES}
+
+
+def _gains(before: Values, after: Values, concepts: Items) -> dict[str, Estimate]:
+    return {name: estimate_gain(before[name], after[name], concepts) for name in DRAWING_MEASURES}
+
+
+def _all(values: Sequence[Values]) -> dict[str, np.ndarray]:
+    return {name: np.concatenate([of_test[name] for of_test in values]) for name in DRAWING_MEASURES}
+
+
+def _concepts(tests: Sequence[DrawingTest]) -> Items:
+    return np.concatenate([test.concepts for test in tests])

@@ -3,17 +3,20 @@
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from PIL import Image
 
-from limner.data.decoding import decode_picture
+from limner.data.decoding import decode_picture, square
 from limner.data.picture_set import PictureSet
 from limner.data.progress import Report
 from limner.errors import DataError, PictureError
+from limner.nn.parts import Parts, joined
 from limner.search.embedder import Embedder, Vectors
 from limner.search.embedding import embed_stream
+from limner.search.reranker import Reranker
 
-__all__ = ["Examples", "embed_pictures", "gather_examples", "gather_pictures", "normal_form"]
+__all__ = ["Examples", "embed_pictures", "gather_examples", "gather_pictures", "normal_form", "read_parts"]
 
 _READ_SIZE = 64
 _DEFAULT_LANGUAGES = ("en", "")
@@ -122,6 +125,18 @@ def embed_pictures(
     if not found.rows or (examples.captions and not found.captions):
         raise DataError(f"no captioned picture of {pictures.path} can be decoded; see `limner data check`")
     return found, vectors
+
+
+def read_parts(reranker: Reranker, pictures: PictureSet, examples: Examples, *, report: Report | None = None) -> Parts:
+    """Return what a re-ranker keeps of the pictures of examples, which can all be decoded."""
+    kept: list[int] = []
+    size = reranker.image_size
+    squares = (square(picture, size) for picture in _decode(pictures, examples, kept, report, at_least=size))
+    batches = []
+    while batch := list(islice(squares, _READ_SIZE)):
+        batches.append(reranker.picture_parts(batch))
+    assert len(kept) == len(examples.rows)
+    return joined(batches)
 
 
 def _decode(

@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 from scipy import stats
 
-__all__ = ["Estimate", "estimate_mean", "wilson_interval"]
+__all__ = ["Estimate", "estimate_errors_removed", "estimate_gain", "estimate_mean", "wilson_interval"]
 
 Values = Float[np.ndarray, " queries"]
 Groups = Int[np.ndarray, " queries"]
@@ -15,7 +16,7 @@ Groups = Int[np.ndarray, " queries"]
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A mean in [0, 1] and the interval that covers the true mean with the asked confidence."""
+    """A mean, or what is said to be estimated, and the interval that covers the true one with the asked confidence."""
 
     mean: float
     low: float
@@ -47,12 +48,43 @@ def estimate_mean(
     return Estimate(mean=mean, low=min(low, mean), high=max(high, mean))
 
 
+def estimate_gain(before: Values, after: Values, groups: Groups) -> Estimate:
+    """Return the mean of `after - before` of the same queries, in [-1, 1], by the paired bootstrap over groups."""
+    return _estimate_ratio(after - before, np.ones(len(before)), groups)
+
+
+def estimate_errors_removed(before: Values, after: Values, groups: Groups) -> Estimate:
+    """Return the share of the errors of `before` that `after` has less, by the paired bootstrap over groups.
+
+    Values are 1 where a query is answered and 0 where not, or means of these over several runs. Below 0 there are more
+    errors than before; without any errors before, nothing is removed, and the share is 0.
+    """
+    return _estimate_ratio(after - before, 1 - before, groups)
+
+
 def wilson_interval(proportion: float, size: float, *, confidence: float = 0.95) -> tuple[float, float]:
     """Return Wilson's score interval of a proportion seen among `size` trials (JASA 22:158, 1927)."""
     z = float(stats.norm.ppf(0.5 + confidence / 2))
     centre = (proportion + z**2 / (2 * size)) / (1 + z**2 / size)
     half = z / (1 + z**2 / size) * math.sqrt(proportion * (1 - proportion) / size + z**2 / (4 * size**2))
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def _estimate_ratio(values: Values, weights: Values, groups: Groups) -> Estimate:
+    """Return the sum of values over that of weights; of one group alone, which tells no spread, from -1 to 1."""
+    if not len(values):
+        raise ValueError("there are no values to compare")
+    places = np.unique(groups, return_inverse=True)[1]
+    sums, counts = np.bincount(places, weights=values), np.bincount(places, weights=weights)
+    mean = _ratio(sums, counts, 0)
+    low, high = _bootstrap(sums, counts, 0.95, 1000) if len(sums) > 1 else (-1.0, 1.0)
+    return Estimate(mean=float(mean), low=min(low, float(mean)), high=max(high, float(mean)))
+
+
+def _ratio(sums: np.ndarray, counts: np.ndarray, axis: int) -> Any:
+    """Return sums over counts along an axis; 0 where there is nothing to divide by."""
+    total = counts.sum(axis=axis)
+    return sums.sum(axis=axis) / np.where(total == 0, 1, total)
 
 
 def _effective_size(mean: float, sums: Values, counts: Values) -> float:
@@ -68,7 +100,7 @@ def _effective_size(mean: float, sums: Values, counts: Values) -> float:
 def _bootstrap(sums: Values, counts: Values, confidence: float, num_resamples: int) -> tuple[float, float]:
     result = stats.bootstrap(
         (sums, counts),
-        lambda s, c, axis: s.sum(axis=axis) / c.sum(axis=axis),
+        _ratio,
         paired=True,
         vectorized=True,
         n_resamples=num_resamples,

@@ -11,7 +11,7 @@ import numpy as np
 import pytrec_eval
 from jaxtyping import Float, Int, Int64
 
-__all__ = ["MEASURES", "Items", "ScoreBlock", "figures_of_scores", "figures_of_vectors"]
+__all__ = ["MEASURES", "Items", "ScoreBlock", "figures_of_scores", "figures_of_vectors", "ranks_of_relevant"]
 
 ScoreBlock = Float[np.ndarray, "queries items"]
 Items = Int[np.ndarray, "_"]
@@ -60,6 +60,13 @@ def figures_of_scores(
     return _figures_of_block(scores, relevant, item_ids, _by_id(item_ids), depth)
 
 
+def ranks_of_relevant(scores: ScoreBlock, relevant: Sequence[Items], item_ids: Sequence[str]) -> list[Items]:
+    """Return for each query the ranks of its relevant columns, ascending from 1, by the same rule for ties."""
+    keys = _sort_keys(scores.astype(np.float32), _by_id(item_ids))
+    order = np.sort(keys, axis=1)
+    return [_ranks(order[query], keys[query, columns]) for query, columns in enumerate(relevant)]
+
+
 def _figures_of_block(
     scores: ScoreBlock, relevant: Sequence[Items], item_ids: Sequence[str], by_id: Items, depth: int
 ) -> dict[str, Float[np.ndarray, " queries"]]:
@@ -82,10 +89,15 @@ def _figures_of_block(
         for name, measure in MEASURES.items()
     }
     for query, columns in enumerate(relevant):
-        ranks = np.sort(len(item_ids) - np.searchsorted(order[query], keys[query, columns]))
+        ranks = _ranks(order[query], keys[query, columns])
         if ranks[-1] > depth:
             _add_tail(figures, query, ranks, depth)
     return figures
+
+
+def _ranks(order: Int64[np.ndarray, " items"], keys: Int64[np.ndarray, " columns"]) -> Items:
+    """Return the ranks of keys, ascending from 1, in an order that ascends."""
+    return np.sort(len(order) - np.searchsorted(order, keys))
 
 
 def _by_id(item_ids: Sequence[str]) -> Items:

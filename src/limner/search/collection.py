@@ -19,6 +19,7 @@ from limner.errors import CollectionError, ModelError, UsageError
 from limner.models.checkpoints import SHIPPED
 from limner.search.annotations import MetadataTable
 from limner.search.embedder import Embedder, Vectors, load_embedder
+from limner.search.itself import ids_of_itself, without
 from limner.search.manifest import Manifest, is_collection, manifest_version, read_manifest, write_manifest
 from limner.search.query import Query, Term, embed_terms, mix
 from limner.search.relevance import judge_hits
@@ -189,31 +190,32 @@ class Collection:
         rerank: str | None = None,
         depth: int = 50,
         min_relevance: float | None = None,
+        exclude_itself: bool = False,
     ) -> list[Hit]:
         """Return the best pictures for words, for a picture (a path or an image) or for a mixture, best first.
 
         `where` is an SQL condition on the columns, such as `"width > 100 AND caption LIKE '%fox%'"`. `rerank` is the
         kind of a re-ranker that the collection was made ready for, such as "cross"; it orders the best `depth` anew.
         Hits of a calibrated model carry their relevance; with `min_relevance` less likely ones are left out, all if
-        nothing matches.
+        nothing matches. With `exclude_itself` so are pictures whose files are those asked with.
 
         Raises:
-            UsageError: for an empty query, or a condition that is none or names an unknown column.
+            UsageError: for an empty query, a condition that is none or names an unknown column, or an image to exclude.
             PictureError: for a picture of the query that cannot be read.
             CollectionError: if there is no such re-ranker.
             ModelError: if a relevance is asked for and the model is not calibrated.
         """
-        if isinstance(query, str):
-            query = Query(terms=(Term(words=query),))
-        elif isinstance(query, Path | Image.Image):
-            query = Query(terms=(Term(picture=query),))
+        if not isinstance(query, Query):
+            query = Query(terms=(Term(words=query) if isinstance(query, str) else Term(picture=query),))
         self._refresh()
         second = self._second_stage(rerank) if rerank is not None else None
         vectors = embed_terms(query.terms, self.embedder)
         weights = [term.weight for term in query.terms]
         sample = self._retriever.sample() if len(weights) > 1 and len(self) else vectors
         vector = mix(vectors, weights, sample)
-        hits = self.search_vector(vector, max(top, depth) if second else top, where)
+        itself = ids_of_itself(query, self._table) if exclude_itself else frozenset()
+        wanted = max(top, depth) if second else top
+        hits = without(self.search_vector(vector, wanted + len(itself), where), itself, wanted)
         if second is None:
             return judge_hits(hits, query, vector, self.embedder, min_relevance)
         return judge_hits(second.rerank(query, hits)[:top], query, vector, second.reranker, min_relevance)

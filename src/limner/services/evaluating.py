@@ -9,17 +9,28 @@ from limner.data.picture_set import PictureSet
 from limner.data.progress import Report
 from limner.errors import DataError, UsageError
 from limner.evaluation.classification import judge_zero_shot, name_classes
-from limner.evaluation.drawings import DrawingFigures, judge_drawings
-from limner.evaluation.examples import Examples, embed_pictures, gather_examples, gather_pictures
+from limner.evaluation.drawings import (
+    DrawingFigures,
+    RerankingGains,
+    drawing_tests,
+    drawing_values,
+    estimate_drawings,
+    estimate_gains,
+    first_scores,
+    rerank_drawings,
+)
+from limner.evaluation.examples import Examples, embed_pictures, gather_examples, gather_pictures, read_parts
 from limner.evaluation.intervals import Estimate
 from limner.evaluation.retrieval import RetrievalFigures, judge_retrieval
 from limner.search.embedder import Embedder, load_embedder
+from limner.search.reranker import load_reranker
 
 __all__ = [
     "SPLITS",
     "DrawingEvaluation",
     "Estimate",
     "Evaluation",
+    "RerankedDrawings",
     "evaluate_drawings",
     "evaluate_model",
     "judge",
@@ -159,29 +170,91 @@ def judge(
 
 
 @dataclass(frozen=True, kw_only=True)
+class RerankedDrawings:
+    """What becomes of a `DrawingEvaluation` when a re-ranker orders the `depth` best of every query anew."""
+
+    model: str
+    depth: int
+    figures: DrawingFigures
+    gains: RerankingGains
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures, what they are more than before, and the share of the errors at rank 1 removed."""
+        removed = self.gains.errors_removed
+        return {
+            "model": self.model,
+            "depth": self.depth,
+            "picture_to_picture": _means(self.figures.together),
+            "families": {family: _means(figures) for family, figures in self.figures.families.items()},
+            "gains": _means(self.gains.together),
+            "family_gains": {family: _means(gains) for family, gains in self.gains.families.items()},
+            "errors_removed": removed.mean,
+            "family_errors_removed": _means(self.gains.errors_removed_by_family),
+            "intervals": {
+                "picture_to_picture": _intervals(self.figures.together),
+                "gains": _intervals(self.gains.together),
+                "errors_removed": [removed.low, removed.high],
+            },
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
 class DrawingEvaluation:
     """What a model reaches when a drawing in one style asks for the same thing in others."""
 
     model: str
     picture_set: str
     figures: DrawingFigures
+    num_queries: dict[str, int]
     num_pictures: int
     skipped: int
+    reranked: RerankedDrawings | None = None
     split: str = "protocol D"
 
     def columns(self) -> dict[str, dict[str, Estimate]]:
-        """Return the columns of a table of figures: all queries, then those of each family."""
-        return {"all": self.figures.together, **self.figures.families}
+        """Return the columns of a table of figures: all queries, then those of each family, or of all re-ranked."""
+        if self.reranked is None:
+            return {"all": self.figures.together, **self.figures.families}
+        return {
+            "extractor": self.figures.together,
+            "re-ranked": self.reranked.figures.together,
+            "gain": self.reranked.gains.together,
+        }
+
+    def family_columns(self, name: str = "R@1") -> dict[str, dict[str, Estimate]]:
+        """Return one figure of all re-ranked queries and of those of each family: before, after, gain, errors removed.
+
+        Nothing without a re-ranker.
+        """
+        if self.reranked is None:
+            return {}
+        before, after, gains = self.figures, self.reranked.figures, self.reranked.gains
+        rows = {"all": (before.together, after.together, gains.together, gains.errors_removed)}
+        for family, removed in gains.errors_removed_by_family.items():
+            rows[family] = before.families[family], after.families[family], gains.families[family], removed
+        return {
+            f"{family} ({self.num_queries.get(family, sum(self.num_queries.values())):,})": {
+                f"{name} extractor": one[name],
+                f"{name} re-ranked": other[name],
+                "gain": gain[name],
+                "errors removed": removed,
+            }
+            for family, (one, other, gain, removed) in rows.items()
+        }
 
     def describe(self) -> str:
         """Say on how much it was measured."""
-        return f"{self.num_pictures:,} drawings; percent, with 95 % intervals"
+        return (
+            f"{sum(self.num_queries.values()):,} queries among {self.num_pictures:,} drawings; percent, with 95 % "
+            "intervals; R@k is CMC@k, P@k and mAP@R are trec_eval's, (OML) marks Open Metric Learning's definition"
+        )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the figures of all queries, their intervals, and the figures by the family that asks."""
-        return {
+        """Return the figures of all queries, their intervals, the figures by the family that asks, and re-ranked."""
+        values: dict[str, Any] = {
             "picture_to_picture": _means(self.figures.together),
             "families": {family: _means(figures) for family, figures in self.figures.families.items()},
+            "num_queries": self.num_queries,
             "num_pictures": self.num_pictures,
             "skipped": self.skipped,
             "model": self.model,
@@ -189,31 +262,61 @@ class DrawingEvaluation:
             "split": self.split,
             "intervals": {"picture_to_picture": _intervals(self.figures.together)},
         }
+        return values if self.reranked is None else values | {"reranked": self.reranked.to_json()}
 
 
-def evaluate_drawings(model: str | Path, picture_set: Path, *, report: Report | None = None) -> DrawingEvaluation:
+def evaluate_drawings(
+    model: str | Path,
+    picture_set: Path,
+    *,
+    rerank: str | Path | None = None,
+    depth: int = 50,
+    report: Report | None = None,
+) -> DrawingEvaluation:
     """Return what a model reaches on the protocol D: drawings of unseen concepts, each style against the others.
+
+    `rerank` is a model that orders the `depth` best of every query anew.
 
     Raises:
         DataError: if the set has no such drawings.
     """
     pictures = PictureSet.open(picture_set)
     embedder = load_embedder(model)
-    tests = drawings(pictures.rows(COLUMNS))
-    tests = {family: test for family, test in tests.items() if test[1]}
-    if not tests:
+    reranker = None if rerank is None else load_reranker(rerank)
+    rows = drawings(pictures.rows(COLUMNS))
+    needed = sorted({row for asking, gallery in rows.values() if gallery for row in (*asking, *gallery)})
+    if not needed:
         raise DataError(
             f"the protocol D finds no drawings in {picture_set}; make its set with `limner data get pictograms`"
         )
-    rows = sorted({row for asking, gallery in tests.values() for row in (*asking, *gallery)})
-    examples = gather_pictures(pictures, rows)
+    examples = gather_pictures(pictures, needed)
     found, vectors = embed_pictures(embedder, pictures, examples, report=report)
+    tests = drawing_tests(found, rows)
+    if not tests:
+        raise DataError(f"no drawing of {picture_set} has another that answers it; see `limner data check`")
+    scores = [first_scores(test, vectors) for test in tests]
+    before = [drawing_values(test, of_test) for test, of_test in zip(tests, scores, strict=True)]
+    again = None
+    if reranker is not None:
+        parts = read_parts(reranker, pictures, found, report=report)
+        after = [
+            drawing_values(test, rerank_drawings(test, of_test, parts, reranker, depth, report))
+            for test, of_test in zip(tests, scores, strict=True)
+        ]
+        again = RerankedDrawings(
+            model=reranker.name,
+            depth=depth,
+            figures=estimate_drawings(tests, after),
+            gains=estimate_gains(tests, before, after),
+        )
     return DrawingEvaluation(
         model=embedder.name,
         picture_set=str(pictures.path),
-        figures=judge_drawings(found, vectors, tests),
+        figures=estimate_drawings(tests, before),
+        num_queries={test.family: len(test.asking) for test in tests},
         num_pictures=len(found.rows),
-        skipped=len(rows) - len(found.rows),
+        skipped=len(examples.rows) - len(found.rows),
+        reranked=again,
     )
 
 

@@ -56,7 +56,7 @@ def open_collection(path: Path, model: str | None = None) -> Collection:
 class Manner:
     """How hits are found: how many, under which SQL condition, re-ranked by which kind of model among how many.
 
-    With `min_relevance`, only those that are as likely to be right.
+    With `min_relevance`, only those that are as likely to be right; with `exclude_itself`, none that is asked with.
     """
 
     top: int = 10
@@ -64,6 +64,7 @@ class Manner:
     rerank: str | None = None
     depth: int = 50
     min_relevance: float | None = None
+    exclude_itself: bool = False
 
 
 def answer(collection: Collection, query: Query, manner: Manner) -> list[Hit]:
@@ -75,6 +76,7 @@ def answer(collection: Collection, query: Query, manner: Manner) -> list[Hit]:
         rerank=manner.rerank,
         depth=manner.depth,
         min_relevance=manner.min_relevance,
+        exclude_itself=manner.exclude_itself,
     )
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from limner.evaluation.intervals import estimate_mean, wilson_interval
+from limner.evaluation.intervals import estimate_errors_removed, estimate_gain, estimate_mean, wilson_interval
 
 
 @pytest.mark.parametrize(("successes", "trials"), [(0, 5), (5, 5), (3, 10), (400, 1000)])
@@ -54,3 +54,35 @@ def test_one_group_says_nothing():
 def test_nothing_to_average_is_refused():
     with pytest.raises(ValueError, match="no values"):
         estimate_mean(np.array([]))
+
+
+def test_gains_and_removed_errors_by_hand() -> None:
+    """Of four errors two are mended, and one is new: a gain of 1 / 10, a quarter of the errors removed."""
+    before = np.array([1, 1, 1, 1, 1, 1, 0, 0, 0, 0], dtype=float)
+    after = np.array([1, 1, 1, 1, 1, 0, 1, 1, 0, 0], dtype=float)
+    groups = np.arange(10)
+    assert estimate_gain(before, after, groups).mean == pytest.approx(0.1)
+    removed = estimate_errors_removed(before, after, groups)
+    assert removed.mean == pytest.approx(0.25)
+    assert removed.low < 0 < 0.25 < removed.high <= 1
+
+
+def test_pairs_are_compared_query_by_query_and_groups_count_once() -> None:
+    """A gain that every query has is certain; one that a single group has is not, however many queries it holds."""
+    before = np.linspace(0, 0.5, 40)
+    same = estimate_gain(before, before + 0.2, np.arange(40))
+    assert same.high - same.low < 1e-9
+    after = before.copy()
+    after[:20] += 0.4
+    groups = np.concatenate([np.zeros(20, dtype=int), np.arange(1, 21)])
+    apart = estimate_gain(before, after, np.arange(40))
+    together = estimate_gain(before, after, groups)
+    assert together.low == 0 and together.high - together.low > 2 * (apart.high - apart.low)
+
+
+def test_without_errors_nothing_is_removed_and_one_group_tells_nothing() -> None:
+    right = np.ones(6)
+    nothing = estimate_errors_removed(right, right, np.arange(6))
+    assert (nothing.low, nothing.mean, nothing.high) == (0, 0, 0)
+    alone = estimate_gain(np.zeros(3), np.array([1.0, 0, 0]), np.zeros(3, dtype=int))
+    assert (alone.low, alone.high) == (-1, 1)

@@ -56,6 +56,20 @@ def test_a_missing_picture_is_named(collection, tmp_path):
         collection.search(tmp_path / "nowhere.png")
 
 
+def test_a_picture_asked_with_is_left_out_with_its_copies_and_nothing_else(collection, tmp_path):
+    red = tmp_path / "photos" / "red.png"
+    (tmp_path / "photos" / "copy.png").write_bytes(red.read_bytes())
+    collection.sync(tmp_path / "photos")
+    hits = collection.search(red, top=3, exclude_itself=True)
+    assert [hit.rank for hit in hits] == [1, 2, 3]
+    assert {hit.path.split("/")[-1] for hit in hits} == {"blue.png", "green.png", "black.png"}
+    mixed = collection.search(parse_query("red", plus=[f"@{red}"]), exclude_itself=True)
+    assert {hit.path for hit in mixed} == {hit.path for hit in hits}
+    assert len(collection.search("red", exclude_itself=True)) == 5
+    with pytest.raises(UsageError, match="its path"):
+        collection.search(Image.open(red), exclude_itself=True)
+
+
 def test_zero_hits_cannot_be_asked_for(collection):
     with pytest.raises(UsageError, match="top"):
         collection.search("red", top=0)
