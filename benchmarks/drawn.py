@@ -1,12 +1,13 @@
-"""Do drawings show what held-out captions say, and how much does it help to draw many and keep the best?
+"""Do drawings show what their captions say, and how much does it help to draw many and keep the best?
 
-    python benchmarks/drawn.py --model DALLE --judge CLIP --data pictograms [--protocol U] [--count 128]
+    python benchmarks/drawn.py --model DALLE --judge CLIP --data pictograms [--protocol S --name drawn_seen]
 
-DALLE is a run of `limner train dalle`. Of each of 100 captions whose concepts training never saw, at most one a group
-of concepts, it draws a pool of pictures; the CLIP that re-ranks keeps the best of the first n of the pool, in several
-orders; and a CLIP that had no part in that, trained with another seed, is asked which of the 100 captions the kept
-drawing shows. The same is asked of the real pictures, and of what the dVAE leaves of them: so much can the judge tell.
-Pools are kept in --work, and a killed run goes on with the caption at which it was.
+DALLE is a run of `limner train dalle`. Of each of 100 captions, at most one a group of concepts, it draws a pool of
+pictures; the CLIP that re-ranks keeps the best of the first n of the pool, in several orders; and a CLIP that had no
+part in that, trained with another seed, is asked which of the 100 captions the kept drawing shows. The same is asked of
+the real pictures, and of what the dVAE leaves of them: so much can the judge tell. With protocol U training saw none of
+the concepts; with S it saw all of them, and the real pictures are of a style that it never saw. Pools are kept in
+--work, and a killed run goes on with the caption at which it was.
 """
 
 import argparse
@@ -41,6 +42,7 @@ from limner.search.embedder import Embedder, Vectors, load_embedder
 from record import markdown_table, write_result
 
 _MEASURES = ("R@1", "R@5")
+_PROTOCOLS = [name for name, each in PROTOCOLS.items() if each.set_name == "pictograms"]
 _RESULTS = Path(__file__).parent / "results"
 
 
@@ -165,7 +167,7 @@ def main() -> None:
     parser.add_argument("--judge", required=True, help="a CLIP that was trained with another seed than --rerank")
     parser.add_argument("--rerank", default="pictograms", help="the CLIP that keeps the best")
     parser.add_argument("--data", type=Path, required=True, help="the set pictograms")
-    parser.add_argument("--protocol", default="U", choices=["U", "V-U"])
+    parser.add_argument("--protocol", default="U", choices=_PROTOCOLS)
     parser.add_argument("--captions", type=int, default=100)
     parser.add_argument("--count", type=int, default=128, help="drawings a caption")
     parser.add_argument("--orders", type=int, default=32)
@@ -174,7 +176,8 @@ def main() -> None:
     parser.add_argument("--top-p", type=float, default=TOP_P)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", type=Path, default=Path("benchmarks/work/drawn"))
-    parser.add_argument("--sheet", type=Path, help="where the kept drawings are shown; default: kept.png in --work")
+    parser.add_argument("--name", default="drawn", help="the name of the result page and its plot")
+    parser.add_argument("--sheet", type=Path, help="where the kept drawings are shown; default: NAME.png in --work")
     options = parser.parse_args()
     ranker, judge = load_embedder(options.rerank), load_embedder(options.judge)
     if ranker.fingerprint == judge.fingerprint:
@@ -194,7 +197,7 @@ def main() -> None:
         "real pictures through the dVAE": judge_pictures(judge, captions, left, groups),
     }
     kept = judged.fit[:, : sizes[-1]].argmax(axis=1)
-    show_kept(pools, captions, judged, kept, options.sheet or options.work / "kept.png")
+    show_kept(pools, captions, judged, kept, options.sheet or options.work / f"{options.name}.png")
     report(options, sizes, best, ceilings, len(set(groups.tolist())))
 
 
@@ -229,17 +232,17 @@ def report(
     rows += [[what, *(_shown(figures[name]) for name in _MEASURES)] for what, figures in ceilings.items()]
     rows.append(["chance", *(f"{100 * int(name[2:]) / options.captions:.1f}" for name in _MEASURES)])
     _RESULTS.mkdir(exist_ok=True)
-    (_RESULTS / "drawn.svg").write_text(draw_plot(sizes, best, ceilings), encoding="utf-8")
+    (_RESULTS / f"{options.name}.svg").write_text(draw_plot(sizes, best, ceilings), encoding="utf-8")
     body = (
         f"{__doc__.split(chr(10) * 2)[2].strip()}\n\n"
         f"{markdown_table(['picture', *(f'{name} of its own caption' for name in _MEASURES)], rows)}\n\n"
-        f"![The share of captions found again over the number of drawings](drawn.svg)\n\n"
+        f"![The share of captions found again over the number of drawings]({options.name}.svg)\n\n"
         f"Percent with 95 % intervals; {options.captions} captions of {num_groups} groups by protocol "
         f"{options.protocol} ({PROTOCOLS[options.protocol].what}), {options.count} drawings each, {options.orders} "
         f"orders; guidance {options.guidance:g}, temperature {options.temperature:g}, top-p {options.top_p:g}; "
         f"re-ranked by {Path(options.rerank).name}, judged by {Path(options.judge).name}."
     )
-    print(write_result("drawn", __doc__.splitlines()[0], body, packages=("torch", "limner")).read_text())
+    print(write_result(options.name, __doc__.splitlines()[0], body, packages=("torch", "limner")).read_text())
 
 
 def _shown(figure: Estimate) -> str:
