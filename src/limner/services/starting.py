@@ -49,7 +49,7 @@ def with_sizes_of(run: Run, start: Reranker) -> Run:
         ModelError: if that is neither a model of the run's kind nor a CLIP.
     """
     known: Any = start.model.config
-    if start.kind not in ("clip", run.model.kind):
+    if start.kind not in ("clip", run.model.kind) and (start.kind, run.model.kind) != ("extractor", "stir"):
         raise ModelError(
             f"{start.name} is of the kind '{start.kind}', from which a '{run.model.kind}' cannot start; give a CLIP"
         )
