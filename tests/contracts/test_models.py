@@ -18,6 +18,7 @@ from limner.models.clip import CLIP, CLIPConfig
 from limner.models.cross_encoder import CrossEncoder, CrossEncoderConfig
 from limner.models.dalle import DALLE, DALLEConfig, WordsConfig
 from limner.models.dvae import DVAE, DVAEConfig
+from limner.models.extractor import Extractor, ExtractorConfig
 from limner.models.language_relevance import LanguageRelevance, LanguageRelevanceConfig
 from limner.models.late_interaction import LateInteraction, LateInteractionConfig
 from limner.models.relevance import RelevanceModel
@@ -60,6 +61,12 @@ def relevance_outputs(model: RelevanceModel, images: Tensor, tokens: Tensor) -> 
 
 def clip_outputs(model: CLIP, images: Tensor, tokens: Tensor) -> Tensor:
     return torch.cat([*model(images, tokens), relevance_outputs(model, images, tokens)], dim=1)
+
+
+def extractor_outputs(model: Extractor, images: Tensor, tokens: Tensor) -> Tensor:
+    """The embedding of each picture, and its score with another: [rows, embed_dim + 1]."""
+    one, other = model.picture_parts(images), model.picture_parts(1 - images)
+    return torch.cat([model.encode_images(images), model.pair_scores(one, other)[:, None]], dim=1)
 
 
 def stir_outputs(model: STIR, images: Tensor, tokens: Tensor) -> Tensor:
@@ -128,6 +135,7 @@ CASES: dict[str, tuple[str, object, Callable[..., Tensor]]] = {
         small_dvae(network=BottleneckConfig(hidden_dim=8, num_blocks=1, code_dim=6), codebook=DenseCodebookConfig()),
         dvae_outputs,
     ),
+    "extractor with a vit": ("extractor", ExtractorConfig(vision=SMALL_VIT, embed_dim=24), extractor_outputs),
     "language model": ("language", LanguageRelevanceConfig(**SIDES, true_token=7, false_token=8), relevance_outputs),
     "late interaction": ("late", LateInteractionConfig(**SIDES, embed_dim=24), relevance_outputs),
     **{
@@ -168,7 +176,12 @@ def relevance_model(request: pytest.FixtureRequest) -> RelevanceModel:
 
 
 @pytest.fixture(params=PICTURES_ONLY)
-def picture_model(request: pytest.FixtureRequest) -> STIR:
+def picture_model(request: pytest.FixtureRequest) -> RelevanceModel:
+    return build(request.param)[0]
+
+
+@pytest.fixture(params=[name for name in PICTURES_ONLY if JUDGES[name] is STIR])
+def stir_model(request: pytest.FixtureRequest) -> STIR:
     return build(request.param)[0]
 
 
@@ -250,7 +263,7 @@ def test_distances_are_bounded_and_fall_as_scores_rise(relevance_model: Relevanc
     assert bool((distances.diff(dim=1) <= 0).all())
 
 
-def test_pictures_asked_with_alone_score_as_pairs_and_kept_halved_nearly_so(picture_model: STIR) -> None:
+def test_pictures_asked_with_alone_score_as_pairs_and_kept_halved_nearly_so(picture_model: RelevanceModel) -> None:
     images = some_images()
     parts = picture_model.picture_parts(images)
     scores = picture_model.all_scores(parts, parts)
@@ -262,22 +275,22 @@ def test_pictures_asked_with_alone_score_as_pairs_and_kept_halved_nearly_so(pict
         picture_model.text_parts(some_tokens())
 
 
-def test_both_orders_of_a_pair_score_alike(picture_model: STIR) -> None:
-    parts = picture_model.picture_parts(some_images())
-    scores = picture_model.all_scores(parts, parts)
+def test_both_orders_of_a_pair_score_alike(stir_model: STIR) -> None:
+    parts = stir_model.picture_parts(some_images())
+    scores = stir_model.all_scores(parts, parts)
     torch.testing.assert_close(scores, scores.T, atol=1e-5, rtol=1e-5)
     first, second = every_pair(parts, parts)
-    one, other = picture_model.ordered_scores(first, second), picture_model.ordered_scores(second, first)
+    one, other = stir_model.ordered_scores(first, second), stir_model.ordered_scores(second, first)
     torch.testing.assert_close((one + other) / 2, scores.flatten(), atol=1e-5, rtol=1e-5)
 
 
-def test_distances_of_stir_are_the_probability_of_no(picture_model: STIR) -> None:
-    parts = picture_model.picture_parts(some_images())
-    scores = picture_model.all_scores(parts, parts)
-    torch.testing.assert_close(picture_model.distances(scores), 1 - scores.sigmoid())
+def test_distances_of_stir_are_the_probability_of_no(stir_model: STIR) -> None:
+    parts = stir_model.picture_parts(some_images())
+    scores = stir_model.all_scores(parts, parts)
+    torch.testing.assert_close(stir_model.distances(scores), 1 - scores.sigmoid())
 
 
-def test_many_pairs_at_once_score_as_few(picture_model: STIR) -> None:
+def test_many_pairs_at_once_score_as_few(picture_model: RelevanceModel) -> None:
     """More than are read at a time."""
     images = torch.rand(12, 3, 32, 32, generator=torch.Generator().manual_seed(2))
     parts = picture_model.picture_parts(images)

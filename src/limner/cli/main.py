@@ -9,6 +9,7 @@ from limner.cli import (
     caption,
     classify,
     complete,
+    convert,
     data,
     demo,
     draw,
@@ -46,6 +47,7 @@ app.command("caption")(caption.caption)
 app.command("classify")(classify.classify)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
+app.command("convert")(convert.convert)
 app.command("demo")(demo.demo)
 
 

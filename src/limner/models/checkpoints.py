@@ -21,6 +21,7 @@ from limner.models.clip import CLIP, CLIPConfig
 from limner.models.cross_encoder import CrossEncoder, CrossEncoderConfig
 from limner.models.dalle import DALLE, DALLEConfig
 from limner.models.dvae import DVAE, DVAEConfig
+from limner.models.extractor import Extractor, ExtractorConfig
 from limner.models.language_relevance import LanguageRelevance, LanguageRelevanceConfig
 from limner.models.late_interaction import LateInteraction, LateInteractionConfig
 from limner.models.stir import STIR, STIRConfig
@@ -32,6 +33,7 @@ MODELS: dict[str, tuple[Any, Any]] = {
     "cross": (CrossEncoder, CrossEncoderConfig),
     "dalle": (DALLE, DALLEConfig),
     "dvae": (DVAE, DVAEConfig),
+    "extractor": (Extractor, ExtractorConfig),
     "language": (LanguageRelevance, LanguageRelevanceConfig),
     "late": (LateInteraction, LateInteractionConfig),
     "stir": (STIR, STIRConfig),

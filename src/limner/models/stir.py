@@ -45,7 +45,8 @@ class STIRConfig:
     """The form, the trunk and embedding as in CLIP, and the layers that read the pair.
 
     `layers` are for convolutional trunks. Both orders of a pair are averaged if it `is_symmetric` (STIR-Symmetric).
-    The cosine c counts as (c - cosine_threshold) / cosine_temperature, both learned from these values on.
+    The cosine c counts as (c - cosine_threshold) / cosine_temperature, both learned from these values on. The paper's
+    published code has a perceptron with the activation sigmoid.
     """
 
     kind: Literal["stir"] = "stir"
@@ -56,6 +57,7 @@ class STIRConfig:
     num_separate: Whole = 2
     hidden_dim: Count = 192
     dropout_rate: Share = 0.1
+    activation: Literal["gelu", "sigmoid"] = "gelu"
     is_symmetric: bool = True
     cosine_temperature: Positive = 0.1
     cosine_threshold: Finite = 0.6
@@ -229,4 +231,5 @@ def _perceptron(in_dim: int, config: STIRConfig) -> nn.Sequential:
     last = nn.Linear(config.hidden_dim, 1)
     nn.init.normal_(last.weight, std=1e-2)
     nn.init.zeros_(last.bias)
-    return nn.Sequential(nn.Linear(in_dim, config.hidden_dim), nn.GELU(), nn.Dropout(config.dropout_rate), last)
+    activation = nn.Sigmoid() if config.activation == "sigmoid" else nn.GELU()
+    return nn.Sequential(nn.Linear(in_dim, config.hidden_dim), activation, nn.Dropout(config.dropout_rate), last)

@@ -28,6 +28,7 @@ class TransformerConfig:
     num_heads: Count = 4
     mlp_ratio: Positive = 4.0
     dropout_rate: Share = 0.0
+    norm_epsilon: Positive = 1e-5
 
     def __post_init__(self) -> None:
         """Check that the sizes fit each other."""
@@ -75,9 +76,9 @@ class TransformerBlock(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         hidden_dim = int(config.dim * config.mlp_ratio)
-        self.attention_norm = nn.LayerNorm(config.dim)
+        self.attention_norm = nn.LayerNorm(config.dim, eps=config.norm_epsilon)
         self.attention = SelfAttention(config)
-        self.mlp_norm = nn.LayerNorm(config.dim)
+        self.mlp_norm = nn.LayerNorm(config.dim, eps=config.norm_epsilon)
         self.mlp = nn.Sequential(nn.Linear(config.dim, hidden_dim), nn.GELU(), nn.Linear(hidden_dim, config.dim))
         self.dropout = nn.Dropout(config.dropout_rate)
 
@@ -98,7 +99,7 @@ class Transformer(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(TransformerBlock(config) for _ in range(config.depth))
-        self.norm = nn.LayerNorm(config.dim)
+        self.norm = nn.LayerNorm(config.dim, eps=config.norm_epsilon)
         for name, parameter in self.named_parameters():
             # Residual branches start small, so that a deep stack starts near the identity (GPT-2, section 2.3).
             if name.endswith(("out.weight", "mlp.2.weight")):

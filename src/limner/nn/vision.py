@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from limner.config import Finite, ImageSize, Positive
+from limner.config import Finite, ImageSize, Positive, Share
 from limner.nn.transformer import Transformer, TransformerConfig
 from limner.types import Features, Images
 
@@ -19,7 +19,10 @@ __all__ = ["VisionTransformer", "VisionTransformerConfig", "stretched"]
 
 @dataclass(frozen=True, kw_only=True)
 class VisionTransformerConfig:
-    """Sizes of a vision transformer; `patch_dropout_rate` is the share of patches left out of a training step."""
+    """Sizes of a vision transformer; `patch_dropout_rate` is the share of patches left out of a training step.
+
+    DINO's positions are stretched over a grid that is `stretch_margin`, 0.1, larger than it is, on each side.
+    """
 
     kind: Literal["vit"] = "vit"
     image_size: ImageSize = 64
@@ -27,6 +30,7 @@ class VisionTransformerConfig:
     transformer: TransformerConfig = field(default_factory=TransformerConfig)
     patch_dropout_rate: float = 0.0
     pooling: Literal["mean", "class"] = "mean"
+    stretch_margin: Share = 0.0
     mean: tuple[Finite, Finite, Finite] = (0.5, 0.5, 0.5)
     std: tuple[Positive, Positive, Positive] = (0.5, 0.5, 0.5)
 
@@ -78,7 +82,8 @@ class VisionTransformer(nn.Module):
         """
         patches = self.patches((images - self.mean) / self.std)
         size = self.config.patch_size
-        patches = patches + stretched(self.positions[:, 1:], images.shape[2] // size, images.shape[3] // size)
+        rows, columns = images.shape[2] // size, images.shape[3] // size
+        patches = patches + stretched(self.positions[:, 1:], rows, columns, margin=self.config.stretch_margin)
         if self.training and self.config.patch_dropout_rate:
             patches = self._drop_patches(patches)
         class_token = (self.class_token + self.positions[:, :1]).expand(len(images), -1, -1)
@@ -98,11 +103,20 @@ class VisionTransformer(nn.Module):
         return patches.gather(1, kept.unsqueeze(-1).expand(-1, -1, dim))
 
 
-def stretched(positions: Float[Tensor, "1 places dim"], rows: int, columns: int) -> Float[Tensor, "1 _ dim"]:
-    """Return the positions of a square grid, bicubically resized to another grid (as in DINO, arXiv:2104.14294)."""
+def stretched(
+    positions: Float[Tensor, "1 places dim"], rows: int, columns: int, *, margin: float = 0.0
+) -> Float[Tensor, "1 _ dim"]:
+    """Return the positions of a square grid, bicubically resized to another grid (as in DINO, arXiv:2104.14294).
+
+    With a `margin` below 1 they are resized as if to that many places more each way, and those of the grid are kept.
+    """
     side = round(positions.shape[1] ** 0.5)
     if (rows, columns) == (side, side):
         return positions
     grid = rearrange(positions, "1 (h w) c -> 1 c h w", h=side)
-    grid = functional.interpolate(grid, size=(rows, columns), mode="bicubic", align_corners=False)
+    if margin:
+        factors = ((rows + margin) / side, (columns + margin) / side)
+        grid = functional.interpolate(grid, scale_factor=factors, mode="bicubic", align_corners=False)
+    else:
+        grid = functional.interpolate(grid, size=(rows, columns), mode="bicubic", align_corners=False)
     return rearrange(grid, "1 c h w -> 1 (h w) c")

@@ -13,11 +13,13 @@ from torch import nn
 
 from limner.data.pixels import stack_images
 from limner.data.tokenizer import Tokenizer
-from limner.errors import ModelError
+from limner.errors import ModelError, UsageError
 from limner.models.checkpoints import load_model, resolve
 from limner.models.clip import CLIP
 from limner.models.dvae import DVAE
+from limner.models.extractor import Extractor
 from limner.models.relevance import RelevanceModel, reads_texts
+from limner.types import Embeddings
 
 __all__ = ["Embedder", "Vectors", "load_embedder", "load_with_tokenizer"]
 
@@ -27,9 +29,11 @@ _BATCH_SIZE = 64
 
 
 class Embedder:
-    """A CLIP with its tokenizer; `fingerprint` names exactly these weights."""
+    """A CLIP with its tokenizer, or an extractor of pictures alone; `fingerprint` names exactly these weights."""
 
-    def __init__(self, model: CLIP, tokenizer: Tokenizer, *, name: str, fingerprint: str = "") -> None:
+    def __init__(
+        self, model: CLIP | Extractor, tokenizer: Tokenizer | None, *, name: str, fingerprint: str = ""
+    ) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.name = name
@@ -52,11 +56,12 @@ class Embedder:
 
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
-        """Return one unit vector a text; texts longer than the model reads are cut."""
-        parts = [
-            self.model.encode_texts(self._tokens(texts[start : start + _BATCH_SIZE]))
-            for start in range(0, len(texts), _BATCH_SIZE)
-        ]
+        """Return one unit vector a text; texts longer than the model reads are cut.
+
+        Raises:
+            UsageError: if the model embeds pictures only.
+        """
+        parts = [self._encode(texts[start : start + _BATCH_SIZE]) for start in range(0, len(texts), _BATCH_SIZE)]
         return _numpy(parts, self.embed_dim)
 
     @torch.inference_mode()
@@ -69,8 +74,10 @@ class Embedder:
         ]
         return _numpy(parts, self.embed_dim)
 
-    def _tokens(self, texts: Sequence[str]) -> torch.Tensor:
-        return self.tokenizer.encode(texts, self.model.config.text.length)[0]
+    def _encode(self, texts: Sequence[str]) -> Embeddings:
+        if isinstance(self.model, Extractor) or self.tokenizer is None:
+            raise UsageError(f"{self.name} embeds pictures and reads no words; ask with a picture, or take a CLIP")
+        return self.model.encode_texts(self.tokenizer.encode(texts, self.model.config.text.length)[0])
 
 
 def load_embedder(model: str | Path) -> Embedder:
@@ -82,7 +89,7 @@ def load_embedder(model: str | Path) -> Embedder:
     clip, tokenizer, fingerprint = load_with_tokenizer(model)
     if not isinstance(clip, RelevanceModel):
         raise ModelError(f"{model} is a {type(clip).__name__}, which does not embed words and pictures; give a CLIP")
-    if not isinstance(clip, CLIP) or tokenizer is None:
+    if not isinstance(clip, CLIP | Extractor):
         raise ModelError(
             f"{model} is a {type(clip).__name__}, which does not embed but re-ranks; "
             "give a CLIP, and this one to `limner index --reranker`"

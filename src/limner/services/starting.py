@@ -71,7 +71,7 @@ def load_start(run: Run, name: str | Path) -> Start:
         drawer = load_drawer(name)
         return Start(name=str(name), model=drawer.model, tokenizer=drawer.tokenizer, dvae=drawer.dvae)
     ranker = load_reranker(name)
-    if ranker.kind not in ("clip", run.model.kind):
+    if ranker.kind not in ("clip", run.model.kind) and (ranker.kind, run.model.kind) != ("extractor", "stir"):
         raise ModelError(
             f"{name} is of the kind '{ranker.kind}', from which a '{run.model.kind}' cannot start; give a CLIP"
         )
