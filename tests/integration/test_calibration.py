@@ -106,6 +106,19 @@ def test_a_re_ranker_is_calibrated_by_itself(limner: Command, collection: Path, 
     assert [hit["relevance"] for hit in hits] != [hit["relevance"] for hit in first]
 
 
+@pytest.mark.parametrize("query", [("a red square",), ("--picture", "red")])
+def test_a_clip_that_re_ranks_tells_the_relevance_that_it_tells_alone(
+    limner: Command, collection: Path, run: tuple[Path, str], tmp_path: Path, query: tuple[str, ...]
+) -> None:
+    if len(query) == 2:
+        query = ("--picture", str(tmp_path / "photos" / "red.png"))
+    assert limner("index", "--to", collection, "--reranker", run[0])[0] == 0
+    alone = {hit["id"]: hit["relevance"] for hit in search(limner, collection, *query)}
+    hits = search(limner, collection, *query, "--rerank", "clip", "--min-relevance", 0)
+    assert {hit["id"]: hit["relevance"] for hit in hits} == pytest.approx(alone, abs=0.01)
+    assert len(set(alone.values())) > 1
+
+
 @pytest.mark.parametrize("method", ["isotonic", "platt", "nce"])
 def test_a_model_is_calibrated_by_a_command(
     limner: Command, run: tuple[Path, str], shapes: Path, collection: Path, method: str

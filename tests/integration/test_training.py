@@ -9,8 +9,10 @@ from safetensors.torch import load_file
 from tests.command import Command, finish, start
 from tests.shapes import shape_records, write_shapes
 
+from limner.data.captions import Captions
 from limner.data.picture_set import PictureSet, Record
 from limner.search.embedder import load_embedder
+from limner.services import training
 from limner.training.logging import read_log
 
 SMALL = {
@@ -59,6 +61,19 @@ def test_a_set_named_twice_is_read_twice_and_held_out_once(shapes: Path, tmp_pat
     assert once[0] == twice[0] == 0, once[2] + twice[2]
     one, two = json.loads(once[1]), json.loads(twice[1])
     assert two["num_pictures"] == 2 * one["num_pictures"] and two["num_held_out"] == one["num_held_out"]
+
+
+def test_a_new_run_reads_captions_and_builds_its_model_once(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, built = [], []
+    captions, model = Captions.__init__, training.build_model
+    monkeypatch.setattr(Captions, "__init__", lambda self, *given: read.append(0) or captions(self, *given))
+    monkeypatch.setattr(training, "build_model", lambda *given: built.append(0) or model(*given))
+    silent = {"report": lambda *_: None, "say": lambda _: None}
+    settings = SMALL | {"loop.num_steps": "1"}
+    training.start_run("clip", [shapes], tmp_path / "run", settings=settings, **silent)
+    assert (len(read), len(built)) == (1, 1)
 
 
 def test_a_run_leaves_a_model_a_log_and_events(finished: Path) -> None:

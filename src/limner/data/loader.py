@@ -20,6 +20,8 @@ __all__ = ["CaptionedLoader", "LoaderConfig", "read_ahead"]
 class CaptionedLoader:
     """The captioned training pictures of one or several sets, shuffled anew each epoch, split over the ranks.
 
+    `captions` are those of the same rows, if they have been read before.
+
     Raises:
         DataError: if no picture has a caption.
     """
@@ -36,11 +38,12 @@ class CaptionedLoader:
         rank: int = 0,
         num_ranks: int = 1,
         lessons: Lessons | None = None,
+        captions: Captions | None = None,
     ) -> None:
         self.config, self.tokenizer, self.text_length = config, tokenizer, text_length
         self.rank, self.num_ranks = rank, num_ranks
         self.lessons = lessons
-        self.captions = Captions(sets, rows, config.captions)
+        self.captions = captions or Captions(sets, rows, config.captions)
         self.num_truncated = 0
         self._lock = threading.Lock()
         self.pictures = ShuffledPictures(

@@ -20,13 +20,13 @@ from torch.nn import functional
 
 from limner.config import Count, Finite, Positive
 from limner.models.relevance import RelevanceModel
-from limner.nn.parts import Parts, every_pair, whole
+from limner.nn.parts import Parts, whole
 from limner.nn.scale import clamped_scale, log_scale_of
 from limner.nn.text import TextConfig, TextTransformer
 from limner.nn.transformer import Transformer, TransformerConfig
 from limner.nn.trunks import VisionConfig, build_vision
 from limner.nn.vision import VisionTransformerConfig
-from limner.types import Distances, Embeddings, Images, Scalar, Scores, Tokens
+from limner.types import Embeddings, Images, Scalar, Tokens
 
 __all__ = ["CrossEncoder", "CrossEncoderConfig"]
 
@@ -96,14 +96,6 @@ class CrossEncoder(RelevanceModel):
         seen = [queries.mask.new_ones(len(queries), 1), queries.mask[:, first:], documents.mask[:, first:]]
         read = self.joint(torch.cat([token, asked, offered], dim=1), torch.cat(seen, dim=1))
         return cosines * self.scale() + self.bias + self.head(read[:, 0])[:, 0].float()
-
-    def all_scores(self, queries: Parts, documents: Parts) -> Scores:
-        """Return the score of every document for every query, each pair read."""
-        return self.pair_scores(*every_pair(queries, documents)).view(len(queries), len(documents))
-
-    def distances(self, scores: Scores) -> Distances:
-        """Return the probability that a pair does not belong together, sigma(-s)."""
-        return (-scores).sigmoid()
 
     def _carried(self, embeddings: Float[Tensor, "batch embed_dim"], parts: Parts) -> Parts:
         dim = self.config.joint.dim

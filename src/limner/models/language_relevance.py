@@ -19,11 +19,11 @@ from torch import Tensor, nn
 
 from limner.config import Whole
 from limner.models.relevance import RelevanceModel
-from limner.nn.parts import Parts, every_pair, whole
+from limner.nn.parts import Parts, whole
 from limner.nn.text import TextConfig, TextTransformer
 from limner.nn.trunks import VisionConfig, build_vision
 from limner.nn.vision import VisionTransformerConfig
-from limner.types import Distances, Images, Scores, Tokens
+from limner.types import Images, Tokens
 
 __all__ = ["LanguageRelevance", "LanguageRelevanceConfig"]
 
@@ -70,14 +70,6 @@ class LanguageRelevance(RelevanceModel):
         words = self.text.tokens.weight
         difference = words[self.config.true_token] - words[self.config.false_token]
         return (self._answers(queries, documents) @ difference).float()
-
-    def all_scores(self, queries: Parts, documents: Parts) -> Scores:
-        """Return the score of every document for every query, each pair read."""
-        return self.pair_scores(*every_pair(queries, documents)).view(len(queries), len(documents))
-
-    def distances(self, scores: Scores) -> Distances:
-        """Return the probability of the word "false" among the two, sigma(-s)."""
-        return (-scores).sigmoid()
 
     def text_likelihoods(self, tokens: Tokens, documents: Parts) -> Float[Tensor, " pairs"]:
         """Return the mean log-probability of the words of text i after document i, each given those before it."""

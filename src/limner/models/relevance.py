@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from limner.nn.parts import Parts
+from limner.nn.parts import Parts, every_pair
 from limner.types import Distances, Images, Scores, Tokens
 
 __all__ = ["RelevanceModel", "reads_texts"]
@@ -37,13 +37,16 @@ class RelevanceModel(nn.Module, ABC):
     def pair_scores(self, queries: Parts, documents: Parts) -> Float[Tensor, " pairs"]:
         """Return the score of document i for query i."""
 
-    @abstractmethod
     def all_scores(self, queries: Parts, documents: Parts) -> Scores:
-        """Return the score of every document for every query."""
+        """Return the score of every document for every query; each pair is read, where there is no shorter way."""
+        return self.pair_scores(*every_pair(queries, documents)).view(len(queries), len(documents))
 
-    @abstractmethod
     def distances(self, scores: Scores) -> Distances:
-        """Return scores as bounded distances, in which margins and smooth ranks are measured."""
+        """Return scores as bounded distances, in which margins and smooth ranks are measured.
+
+        Where a score is the log-odds that a pair belongs together, that is the probability of no, sigma(-s).
+        """
+        return (-scores).sigmoid()
 
 
 def reads_texts(model: nn.Module) -> bool:

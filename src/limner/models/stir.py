@@ -26,12 +26,12 @@ from limner.config import Count, Finite, Positive, Share, Whole
 from limner.errors import UsageError
 from limner.models.relevance import RelevanceModel
 from limner.nn.inverted_residual import InvertedResidualConfig
-from limner.nn.parts import Parts, every_pair, whole
+from limner.nn.parts import Parts, whole
 from limner.nn.scale import log_scale_of
 from limner.nn.transformer import Transformer, TransformerConfig
 from limner.nn.trunks import VisionConfig, build_vision
 from limner.nn.vision import VisionTransformerConfig, stretched
-from limner.types import Distances, Embeddings, Images, Scores, Tokens
+from limner.types import Embeddings, Images, Tokens
 
 __all__ = ["STIR", "STIRConfig"]
 
@@ -131,10 +131,6 @@ class STIR(RelevanceModel):
         places = torch.arange(len(queries), device=queries.mask.device).split(_PAIRS_AT_ONCE)
         return torch.cat([self._scores(queries.take(rows), documents.take(rows)) for rows in places])
 
-    def all_scores(self, queries: Parts, documents: Parts) -> Scores:
-        """Return the score of every document for every query, each pair read."""
-        return self.pair_scores(*every_pair(queries, documents)).view(len(queries), len(documents))
-
     def ordered_scores(self, first: Parts, second: Parts) -> Float[Tensor, " pairs"]:
         """Return the score of pairs read in one order only."""
         if self.config.form == "pair":
@@ -147,10 +143,6 @@ class STIR(RelevanceModel):
         else:
             compared = _compared(*self._read_jointly(first, second))
         return likely + self.head(compared)[:, 0].float()
-
-    def distances(self, scores: Scores) -> Distances:
-        """Return the probability that a pair does not show the same thing, sigma(-s)."""
-        return (-scores).sigmoid()
 
     def embeddings(self, parts: Parts) -> Embeddings:
         """Return the unit embeddings that parts carry; those of the pair form are none."""

@@ -18,7 +18,7 @@ from limner.search.retrieve import Hit
 
 __all__ = ["judge_hits"]
 
-Vector = Float[np.ndarray, " values"]
+Vector = Float[np.ndarray, " embed_dim"]
 
 
 def judge_hits(
@@ -54,7 +54,9 @@ def judge_hits(
     return judged if min_relevance is None else [hit for hit in judged if (hit.relevance or 0.0) >= min_relevance]
 
 
-def _of_references(calibration: Calibration, asked: Vector | Parts, judge: Embedder | Reranker) -> Vector:
+def _of_references(
+    calibration: Calibration, asked: Vector | Parts, judge: Embedder | Reranker
+) -> Float[np.ndarray, " references"]:
     """Return the scores of the reference pictures, of the same kind as those of the hits."""
     if isinstance(asked, Parts):
         assert isinstance(judge, Reranker)

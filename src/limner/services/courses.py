@@ -62,7 +62,7 @@ _NO_TEXT = 1
 class Material:
     """What every kind of run is given: its folder and config, rows of sets, tokenizer and model, and its start.
 
-    A run that teaches to draw also has its dVAE; one that sees pictures alone has no tokenizer.
+    A run that teaches to draw also has its dVAE; one that sees pictures alone has no captions and no tokenizer.
     """
 
     out: Path
@@ -70,6 +70,7 @@ class Material:
     sets: Sequence[PictureSet]
     rows: Sequence[np.ndarray]
     held_out: HeldOut
+    captions: Captions | None
     words: Tokenizer | None
     model: nn.Module
     dvae: DVAE | None
@@ -143,8 +144,8 @@ def _taught_texts(material: Material) -> Course:
 
 
 def _lessons(material: Material, vocabulary: Sequence[str], embed: Callable[[Sequence[str]], Vectors]) -> Lessons:
-    captions = Captions(material.sets, material.rows, material.run.loader.captions)
-    lessons = build_lessons(captions, vocabulary, embed, material.out / "teacher.safetensors")
+    assert material.captions is not None, "the run sees pictures alone"
+    lessons = build_lessons(material.captions, vocabulary, embed, material.out / "teacher.safetensors")
     material.say(f"{len(lessons):,} lessons from the teacher of words")
     return lessons
 
@@ -318,6 +319,7 @@ def _loader(material: Material, lessons: Lessons | None = None, *, image_size: i
         image_size=image_size or run.model.vision.image_size,
         text_length=_NO_TEXT if isinstance(run.model, STIRConfig) else run.model.text.length,
         lessons=lessons,
+        captions=material.captions,
     )
 
 

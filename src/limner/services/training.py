@@ -77,6 +77,20 @@ class TrainingReport:
         return self.before is not None and self.after[self.judge] < self.before[self.judge]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Ready:
+    """What a run trains with, read and built once: a new one learns its tokenizer from the same captions."""
+
+    run: Run
+    sets: Sequence[PictureSet]
+    rows: Sequence[np.ndarray]
+    held_out_rows: Sequence[np.ndarray]
+    captions: Captions | None
+    start: Start | None
+    start_folder: Path | None
+    model: nn.Module
+
+
 def start_run(
     recipe: str,
     data: Sequence[Path],
@@ -105,12 +119,22 @@ def start_run(
         run = with_codes_of(run, dvae)
         if start and has_other_codes(start, dvae):
             say(f"warning: {start.name} learned the codes of another dVAE than the one named; it starts nearly anew")
-    sets, rows, _ = open_sets(data)
+    sets, rows, held_out_rows = open_sets(data)
+    captions = _captions(run, sets, rows)
     known = start.tokenizer if start else None
-    tokenizer = known or _new_tokenizer(run, sets, rows)
+    tokenizer = known or _new_tokenizer(run, captions)
     if tokenizer is not None:
         run = with_vocabulary(run, tokenizer, is_new=known is None)
-    build_model(run, start)  # refuses sizes that do not fit before anything is written
+    ready = _Ready(
+        run=run,
+        sets=sets,
+        rows=rows,
+        held_out_rows=held_out_rows,
+        captions=captions,
+        start=start,
+        start_folder=resolve(initial) if initial else None,
+        model=build_model(run, start),  # refuses sizes that do not fit before anything is written
+    )
     values = {
         "recipe": recipe,
         "initial": str(resolve(initial)) if initial else None,
@@ -129,7 +153,7 @@ def start_run(
         draft.rename(out)
     with _alone(out):
         try:
-            return _go_on(out, report=report, say=say)
+            return _go_on(out, ready, report=report, say=say)
         except LimnerError:
             if latest_state(out / "checkpoints") is None:  # nothing is lost, and the folder is free for another try
                 shutil.rmtree(out, ignore_errors=True)
@@ -145,12 +169,17 @@ def _asked(recipe: str, initial: str | None, settings: Mapping[str, str]) -> tup
     return override(with_sizes_of(run, start) if start else run, settings), start
 
 
-def _new_tokenizer(run: Run, sets: Sequence[PictureSet], rows: Sequence[np.ndarray]) -> Tokenizer | None:
+def _captions(run: Run, sets: Sequence[PictureSet], rows: Sequence[np.ndarray]) -> Captions | None:
+    """Read what the pictures are called, once for all that asks; None where pictures alone are seen."""
+    return None if run.tokenizer is None else Captions(sets, rows, run.loader.captions)
+
+
+def _new_tokenizer(run: Run, captions: Captions | None) -> Tokenizer | None:
     """Return a tokenizer that learned the captions, and the words of a teacher if there is one; None without words."""
-    if run.tokenizer is None:
+    if run.tokenizer is None or captions is None:
         return None
     words = words_of(SentenceTeacher().vocabulary) if run.objective.kind.startswith("taught") else []
-    return Tokenizer.train(Captions(sets, rows, run.loader.captions).all_texts() + words, run.tokenizer)
+    return Tokenizer.train(captions.all_texts() + words, run.tokenizer)
 
 
 def resume_run(out: Path, *, report: Report, say: Say) -> TrainingReport:
@@ -160,7 +189,7 @@ def resume_run(out: Path, *, report: Report, say: Say) -> TrainingReport:
         TrainingError: if `out` is not a run, or another process trains it.
     """
     with _alone(out):
-        return _go_on(out, report=report, say=say)
+        return _go_on(out, _read(out), report=report, say=say)
 
 
 @contextmanager
@@ -180,7 +209,8 @@ def _alone(out: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _go_on(out: Path, *, report: Report, say: Say) -> TrainingReport:
+def _read(out: Path) -> _Ready:
+    """Make ready again what a run started with."""
     try:
         values = json.loads((out / _RUN_FILE).read_text(encoding="utf-8"))
         run = from_dict(Run, values["run"])
@@ -188,17 +218,32 @@ def _go_on(out: Path, *, report: Report, say: Say) -> TrainingReport:
         raise TrainingError(f"{out} is not a run that can be resumed ({error}); start one with --out") from None
     sets, rows, held_out_rows = open_sets([Path(path) for path in values["data"]])
     start = load_start(run, values["initial"]) if values["initial"] else None
-    material = Material(
-        out=out,
+    return _Ready(
         run=run,
         sets=sets,
         rows=rows,
-        held_out=HeldOut(sets, held_out_rows, say=say, captioned=run.tokenizer is not None),
-        words=Tokenizer.load(out) if run.tokenizer is not None else None,
-        model=build_model(run, start),
-        dvae=load_dvae(out / DVAE_FOLDER) if run.drawing else None,
+        held_out_rows=held_out_rows,
+        captions=_captions(run, sets, rows),
         start=start,
         start_folder=resolve(values["initial"]) if values["initial"] else None,
+        model=build_model(run, start),
+    )
+
+
+def _go_on(out: Path, ready: _Ready, *, report: Report, say: Say) -> TrainingReport:
+    run, start = ready.run, ready.start
+    material = Material(
+        out=out,
+        run=run,
+        sets=ready.sets,
+        rows=ready.rows,
+        held_out=HeldOut(ready.sets, ready.held_out_rows, say=say, captioned=run.tokenizer is not None),
+        captions=ready.captions,
+        words=Tokenizer.load(out) if run.tokenizer is not None else None,
+        model=ready.model,
+        dvae=load_dvae(out / DVAE_FOLDER) if run.drawing else None,
+        start=start,
+        start_folder=ready.start_folder,
         say=say,
     )
     course = COURSES[run.objective.kind](material)
