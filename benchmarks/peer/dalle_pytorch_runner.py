@@ -1,6 +1,6 @@
 """Runs inside the peer's environment: DALLE-pytorch's own DiscreteVAE and DALLE.
 
-    dalle_pytorch_runner.py count CONFIG                 print the number of parameters of a DiscreteVAE
+    dalle_pytorch_runner.py fit CONFIG                   print the width that gives a DiscreteVAE so many parameters
     dalle_pytorch_runner.py learn CONFIG PICTURES OUT    train one on an array of pictures until its time is over
     dalle_pytorch_runner.py code CONFIG WEIGHTS PICTURES OUT   write the codes of pictures and what is left of them
     dalle_pytorch_runner.py speed CONFIG                 print how long training steps and drawings of a DALLE take
@@ -34,8 +34,15 @@ for _name in _ABSENT:
 _BATCH_SIZE = 64
 
 
-def count(config: dict) -> None:
-    print(sum(parameter.numel() for parameter in DiscreteVAE(**config["model"]).parameters()))
+def fit(config: dict) -> None:
+    """Among all widths, with codes twice as wide as in its own script."""
+    sizes = {}
+    with torch.device("meta"):
+        for width in range(8, 385):
+            model = DiscreteVAE(**config["model"], hidden_dim=width, codebook_dim=2 * width)
+            sizes[width] = sum(parameter.numel() for parameter in model.parameters())
+    width = min(sizes, key=lambda width: abs(sizes[width] - config["num_parameters"]))
+    print(json.dumps({"width": width, "num_parameters": sizes[width]}))
 
 
 def images_of(pictures: np.ndarray) -> torch.Tensor:
@@ -156,8 +163,8 @@ if __name__ == "__main__":
     command, config_path, *places = sys.argv[1:]
     settings = json.loads(Path(config_path).read_text())
     torch.set_num_threads(settings.get("threads", 1))
-    if command == "count":
-        count(settings)
+    if command == "fit":
+        fit(settings)
     elif command == "learn":
         learn(settings, np.load(places[0]), Path(places[1]))
     elif command == "code":
