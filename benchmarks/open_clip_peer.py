@@ -39,14 +39,19 @@ _SMALLEST_VOCABULARY = 1024
 _LARGEST_VOCABULARY = 49408
 
 
-def ensure_environment(folder: Path) -> Path:
-    """Make the peer's virtual environment if it is missing, and return its python."""
+def ensure_environment(folder: Path, prefix: str = "") -> Path:
+    """Make a peer's virtual environment if it is missing, and return its python.
+
+    `prefix` is how the names of its lists of requirements begin, in the folder `peer`.
+    """
     python = folder / "bin" / "python"
     if not (folder / "ready").exists():
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         install = [python, "-m", "pip", "install", "--quiet"]
-        subprocess.run([*install, "-r", _HERE / "requirements.txt"], check=True)
-        subprocess.run([*install, "--no-deps", "-r", _HERE / "requirements-without-dependencies.txt"], check=True)
+        subprocess.run([*install, "-r", _HERE / f"{prefix}requirements.txt"], check=True)
+        subprocess.run(
+            [*install, "--no-deps", "-r", _HERE / f"{prefix}requirements-without-dependencies.txt"], check=True
+        )
         (folder / "ready").touch()
     return python
 

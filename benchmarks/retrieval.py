@@ -12,7 +12,6 @@ import argparse
 import json
 import math
 import shutil
-import statistics
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -202,7 +201,10 @@ class Peer:
 
 
 def _pace(runners: list[Limner | Peer]) -> dict[str, tuple[float, float]]:
-    """Return for each runner the seconds that a run takes at all and those that a step takes, measured in turns."""
+    """Return for each runner the seconds that a run takes at all and those that a step takes.
+
+    Measured in turns, and the shorter of two counts: other work on the machine only ever adds to them.
+    """
     seconds: dict[tuple[str, int], list[float]] = {}
     for _ in range(2):
         for runner in runners:
@@ -211,7 +213,7 @@ def _pace(runners: list[Limner | Peer]) -> dict[str, tuple[float, float]]:
                 seconds.setdefault((runner.name, num_steps), []).append(measured.seconds)
     paces = {}
     for runner in runners:
-        short, long = (statistics.median(seconds[runner.name, num_steps]) for num_steps in _TRIAL_STEPS)
+        short, long = (min(seconds[runner.name, num_steps]) for num_steps in _TRIAL_STEPS)
         step = max((long - short) / (_TRIAL_STEPS[1] - _TRIAL_STEPS[0]), 1e-3)
         paces[runner.name] = (max(short - step * _TRIAL_STEPS[0], 0.0), step)
     return paces

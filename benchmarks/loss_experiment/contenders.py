@@ -9,6 +9,7 @@ import torch
 from limner.losses.contrastive import info_nce, sigmoid_pairs, symmetric_info_nce
 from limner.losses.lambda_rank import lambda_rank
 from limner.losses.listwise import approx_ndcg, list_mle, list_net, smooth_ap, softmax_cross_entropy
+from limner.losses.noise import even_batch
 from limner.losses.pairwise import margin_contrastive, ranknet
 from limner.losses.pointwise import relevance_cross_entropy
 from limner.losses.sampled import in_batch_softmax, negative_sampling, noise_contrastive, sampled_softmax
@@ -56,14 +57,6 @@ class Step:
     @property
     def distances(self) -> torch.Tensor:
         return unit_euclidean(self.queries, self.items)
-
-    def log_q(self, count: int) -> torch.Tensor:
-        """Return log q of that many items: each picture stands in an epoch once, so q(d) = 1 / N."""
-        return -torch.full((count,), float(self.num_items)).log()
-
-    def share(self, noise: torch.Tensor) -> torch.Tensor:
-        """Return k q(d) of each query's own item, which is never among its noise."""
-        return self.log_q(len(noise)).exp() * noise.shape[1]
 
     def told_apart(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the odds of each query's own item, and those of the others, which are the noise."""
@@ -123,18 +116,25 @@ def _memory_softmax(step: Step, _: float) -> torch.Tensor:
     drawn = torch.cat([step.items, step.past])
     hits = torch.cat([step.relevance, step.past_hits], dim=1)
     scores = step.scale * dot_product(step.queries, drawn)
-    return sampled_softmax(scores.diagonal(), scores, step.log_q(len(drawn))[None], hits)
+    _, log_q, _ = even_batch(scores, step.num_items)
+    return sampled_softmax(scores.diagonal(), scores, log_q[None], hits)
+
+
+def _in_batch_softmax(step: Step, _: float) -> torch.Tensor:
+    _, log_q, _ = even_batch(step.scores, step.num_items)
+    return in_batch_softmax(step.scores, step.relevance, log_q)
 
 
 def _nce(step: Step, _: float) -> torch.Tensor:
     positives, noise = step.told_apart()
-    log_q = step.log_q(noise.shape[1])
-    return noise_contrastive(positives, noise, step.log_q(len(positives)), log_q[None], share=step.share(noise))
+    own_log_q, log_q, share = even_batch(noise, step.num_items)
+    return noise_contrastive(positives, noise, own_log_q, log_q[None], share=share)
 
 
 def _neg(step: Step, _: float) -> torch.Tensor:
     positives, noise = step.told_apart()
-    return negative_sampling(positives, noise, share=step.share(noise))
+    *_, share = even_batch(noise, step.num_items)
+    return negative_sampling(positives, noise, share=share)
 
 
 CONTENDERS: dict[str, Contender] = {
@@ -205,7 +205,7 @@ CONTENDERS: dict[str, Contender] = {
     "in_batch_softmax": Contender(
         title="in-batch softmax, logQ",
         family="partition function",
-        compute=lambda step, _: in_batch_softmax(step.scores, step.relevance, step.log_q(len(step.items))),
+        compute=_in_batch_softmax,
         setting="scale",
         values=(10.0, 20.0),
     ),

@@ -13,8 +13,10 @@ from tests.command import Command
 from tests.drawers import write_tiny_drawer, write_tiny_dvae
 from tests.photos import paint
 
+from limner.generation.defaults import GUIDANCE
 from limner.generation.drawer import load_drawer
 from limner.generation.likelihood import likelihoods
+from limner.generation.sampling import Sampling
 from limner.search.calibrate import Calibration, Curve, write_calibration
 from limner.search.embedder import load_embedder
 from limner.services import drawing
@@ -290,6 +292,21 @@ def test_a_search_draws_what_it_does_not_find(limner, collection: Path, drawer: 
     assert len(scores) == 3 and scores == sorted(scores, reverse=True) and sheet.is_file()
     status, out, _ = limner(*words, "--sheet", sheet, "--min-relevance", 0.1)
     assert status == 0 and len(json.loads(out)["hits"]) == 2 and "drawn" not in json.loads(out)
+
+
+def test_all_commands_draw_in_the_same_manner_unless_told(
+    limner, draw, collection: Path, drawer: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manners: list[Sampling] = []
+    plain = drawing.Drawer.draw
+    monkeypatch.setattr(
+        drawing.Drawer, "draw", lambda *words, **options: manners.append(options["how"]) or plain(*words, **options)
+    )
+    draw("a red circle", "-n", 1)
+    limner("complete", photos / "red.png", "-n", 1, "--model", drawer, "--ranker", "none", "--out", tmp_path / "b")
+    to_draw = ("--or-draw", "--drawer", drawer, "--min-relevance", 0.9, "--sheet", tmp_path / "a.png")
+    limner("search", collection, "a red circle", *to_draw)
+    assert manners == [Sampling(guidance=GUIDANCE)] * 3
 
 
 def test_or_draw_says_what_it_needs(limner, collection: Path, drawer: Path, photos: Path, tmp_path: Path) -> None:

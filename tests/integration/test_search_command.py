@@ -179,6 +179,14 @@ def test_a_query_of_a_file_that_cannot_be_answered_is_named(limner, collection, 
     assert reason in one_error(err)
 
 
+def test_info_misses_a_lost_file_of_the_store(limner, collection):
+    assert limner("info", collection)[0] == 0
+    next((collection / "pictures.lance" / "data").iterdir()).unlink()
+    status, out, err = limner("info", collection)
+    assert (status, out) == (1, "")
+    assert "is missing" in one_error(err) and "index the pictures again" in err
+
+
 def test_info_tells_people_and_programs(limner, collection, photos, model):
     (photos / "bad.png").write_bytes(b"bad")
     limner("index", "--to", collection)

@@ -14,6 +14,7 @@ from tests.shapes import shape_records, write_shapes
 
 from limner.data.picture_set import PictureSet
 from limner.generation.drawer import load_drawer
+from limner.models.checkpoints import save_model
 from limner.training.logging import read_log
 
 SMALL = {
@@ -111,11 +112,63 @@ def test_codes_are_made_again_when_the_set_changes(folder: Path, finished: Path,
     assert before.name != after.name
 
 
+QUICK = {"loop.num_steps": 1, "loop.warmup_steps": 1, "loop.averaging_decay": 0.0, "loop.precision": "float32"}
+
+
+def going_on(data: Path, start: Path, out: Path, **changes: object) -> list[object]:
+    """Words that say nothing of the model's sizes, the tokenizer or the dVAE: they are those of the start."""
+    settings = QUICK | {name.replace("__", "."): value for name, value in changes.items()}
+    options = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    return ["train", "dalle", "--data", data, "--out", out, "--from", start, *options, "--json"]
+
+
+def test_a_run_starts_from_the_weights_of_another(folder: Path, finished: Path, tmp_path: Path) -> None:
+    out = tmp_path / "on"
+    status, printed, err = finish(*going_on(folder / "shapes", finished, out, loop__optimizer__learning_rate=1e-9))
+    assert status == 0, err
+    outcome = json.loads(printed)
+    judged = [line for line in read_log(finished) if "validation/likelihood" in line]
+    assert outcome["before"]["likelihood"] == pytest.approx(
+        max(line["validation/likelihood"] for line in judged), abs=1e-4
+    )
+    assert outcome["got_worse"] == (outcome["after"]["likelihood"] < outcome["before"]["likelihood"])
+    for name in ("model.safetensors", "dvae/model.safetensors"):
+        old, new = (load_file(run / "best" / name) for run in (finished, out))
+        assert all(torch.allclose(old[key], new[key], atol=1e-6) for key in old)
+    assert (out / "tokenizer.json").read_bytes() == (finished / "tokenizer.json").read_bytes()
+    assert "another dVAE" not in err
+    status, printed, _ = finish("train", "--resume", out, "--json")
+    assert status == 0 and json.loads(printed)["before"] == outcome["before"]
+
+
+def test_another_dvae_than_that_of_the_start_is_said_or_refused(
+    folder: Path, finished: Path, tmp_path: Path, limner: Command
+) -> None:
+    dvae = tiny_dvae()
+    dvae.codebook.directions.data.neg_()
+    save_model(tmp_path / "other", dvae)
+    write_tiny_dvae(tmp_path / "more", num_codes=25)
+    changes = {"drawing__dvae": tmp_path / "other", "drawing__num_views": 1}
+    status, _, err = limner(*going_on(folder / "shapes", finished, tmp_path / "on", **changes))
+    assert status == 0 and "learned the codes of another dVAE" in err
+    cases = {
+        "4 x 4 places of 24 codes, and": {"drawing__dvae": tmp_path / "more"},
+        "the run has transformer.blocks.2.": {"model__transformer__depth": 3},
+        "has positions of shape (16, 32), and the run asks for (16, 64)": {"model__transformer__dim": 64},
+    }
+    for reason, change in cases.items():
+        status, out, err = limner(*going_on(folder / "shapes", finished, tmp_path / "none", **change))
+        assert (status, out) == (1, "") and reason in err and "start without --from" in err, err
+        assert not (tmp_path / "none").exists()
+
+
 def test_what_a_run_needs_is_said_before_anything_is_written(folder: Path, tmp_path: Path, limner: Command) -> None:
+    started = [*words(folder / "shapes", folder / "dvae", tmp_path / "run"), "--from"]
     cases = {
         "--set drawing.dvae=RUN": words(folder / "shapes", None, tmp_path / "run"),
         "is not a model": words(folder / "shapes", tmp_path / "none", tmp_path / "run"),
-        "leave out --from": [*words(folder / "shapes", folder / "dvae", tmp_path / "run"), "--from", "pictograms"],
+        "is a CLIP, which does not draw": [*started, "pictograms"],
+        "is a DVAE, which does not draw": [*started, folder / "dvae"],
         "not a dVAE": words(folder / "shapes", Path("pictograms"), tmp_path / "run"),
         "start from the recipe 'dalle'": words(
             folder / "shapes", folder / "dvae", tmp_path / "run", model__kind="clip"

@@ -5,14 +5,16 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 from safetensors.torch import load_file
 from tests.command import Command, finish, start
 from tests.shapes import draw, shape_records, write_shapes
 
 from limner.data.picture_set import PictureSet, Record
-from limner.models.checkpoints import load_model
-from limner.models.dvae import DVAE
+from limner.models.checkpoints import load_model, save_model
+from limner.models.dvae import DVAE, DVAEConfig
+from limner.nn.bottleneck import BottleneckConfig
 from limner.training.logging import read_log
 
 SMALL = {
@@ -100,6 +102,47 @@ def test_pictures_come_back_beside_what_is_left_of_them(limner: Command, finishe
     assert status == 0 and "mean" in out
 
 
+def test_a_run_starts_from_the_weights_of_another(pictures: Path, finished: Path, tmp_path: Path) -> None:
+    """Nothing says how large the model is, and so small a step leaves it as it was."""
+    changes = {"loader.batch_size": 8, "loop.num_steps": 1, "loop.warmup_steps": 1, "loop.precision": "float32"}
+    changes |= {"loop.averaging_decay": 0.0, "loop.optimizer.learning_rate": 1e-9}
+    options = [word for name, value in changes.items() for word in ("--set", f"{name}={value}")]
+    out = tmp_path / "on"
+    status, printed, err = finish(
+        "train", "dvae", "--data", pictures, "--out", out, "--from", finished, *options, "--json"
+    )
+    assert status == 0, err
+    outcome = json.loads(printed)
+    assert outcome["before"] == pytest.approx(best_figures(finished), abs=1e-3)
+    assert "before: PSNR" in err
+    assert outcome["got_worse"] == (outcome["after"]["PSNR"] < outcome["before"]["PSNR"]) == ("WORSE" in err)
+    old, new = (load_file(run / "best/model.safetensors") for run in (finished, out))
+    learned = [name for name in old if not name.startswith("codebook.spread")]
+    assert all(torch.allclose(old[name], new[name], atol=1e-6) for name in learned)
+    status, printed, _ = finish("train", "--resume", out, "--json")
+    assert status == 0 and json.loads(printed)["before"] == outcome["before"]
+
+
+def best_figures(run: Path) -> dict[str, float]:
+    """What was logged of the weights that were kept."""
+    judged = [line for line in read_log(run) if "validation/PSNR" in line]
+    best = max(judged, key=lambda line: line["validation/PSNR"])
+    return {name.removeprefix("validation/"): value for name, value in best.items() if name.startswith("validation/")}
+
+
+@pytest.mark.parametrize("image_size", [2, 4, 8])
+def test_pictures_of_few_pixels_come_back_too(limner: Command, tmp_path: Path, image_size: int) -> None:
+    """SSIM's usual window is 11 pixels wide."""
+    network = BottleneckConfig(hidden_dim=8, num_groups=2, num_blocks=1, code_dim=4)
+    save_model(tmp_path / "dvae", DVAE(DVAEConfig(image_size=image_size, num_codes=16, network=network)).eval())
+    (tmp_path / "red.png").write_bytes(draw("red", "circle", 15))
+    command = ("reconstruct", tmp_path / "red.png", "--model", tmp_path / "dvae", "--sheet", tmp_path / "sheet.png")
+    status, out, err = limner(*command, "--json")
+    assert status == 0, err
+    (entry,) = json.loads(out)["pictures"]
+    assert entry["psnr"] > 0 and -1 <= entry["ssim"] <= 1
+
+
 def test_an_exported_dvae_is_half_as_large_and_draws_nearly_the_same(
     limner: Command, finished: Path, tmp_path: Path
 ) -> None:
@@ -128,7 +171,15 @@ def test_wrong_usage_is_one_sentence(
         "is a picture set": (["reconstruct", pictures, "--model", finished], 2),
         "none of the 1 pictures": (["reconstruct", tmp_path / "nothing.png", "--model", finished], 1),
         "--sheet writes": (["reconstruct", picture, "--model", finished, "--sheet", tmp_path / "a.txt"], 2),
-        "a dVAE starts from nothing": ([*words(pictures, run), "--from", finished], 2),
+        "pictograms is a CLIP, not a dVAE": ([*words(pictures, run), "--from", "pictograms"], 1),
+        "has codebook.directions of shape (16, 8), and the run asks for (17, 8)": (
+            [*words(pictures, run, model__num_codes="17"), "--from", finished],
+            1,
+        ),
+        "only the run has codebook.head.bias; leave the parts as they are": (
+            [*words(pictures, run, model__codebook__kind="dense"), "--from", finished],
+            1,
+        ),
         "not a multiple of 8": (words(pictures, run, model__image_size="30"), 2),
         "a dVAE learns by its own objective": (
             ["train", "clip", "--data", captioned, "--out", run, "--set", "model.kind=dvae"],

@@ -7,8 +7,23 @@ import typer
 
 from limner.cli.console import note
 from limner.cli.draw import sampling, show
-from limner.cli.options import AsJson, Count, Drawer, Guidance, Out, Ranker, Seed, Sheet, Temperature, TopK, TopP, Watch
+from limner.cli.options import (
+    RANKER,
+    AsJson,
+    Count,
+    Drawer,
+    Guidance,
+    Out,
+    Ranker,
+    Seed,
+    Sheet,
+    Temperature,
+    TopK,
+    TopP,
+    Watch,
+)
 from limner.errors import UsageError
+from limner.generation.defaults import COUNT, GUIDANCE, TEMPERATURE, TOP_K, TOP_P
 
 __all__ = ["complete"]
 
@@ -18,17 +33,17 @@ def complete(
     words: Annotated[str, typer.Argument(help="What it will be; without words, anything.")] = "",
     keep: Annotated[str, typer.Option(help="The part that stays: top, left, or box (the middle).")] = "top",
     share: Annotated[float, typer.Option(min=0, max=1, help="How much of the side that part has.")] = 0.5,
-    count: Count = 8,
+    count: Count = COUNT,
     sheet: Sheet = None,
     out: Out = None,
     watch: Watch = None,
     model: Drawer = None,
-    ranker: Ranker = "pictograms",
+    ranker: Ranker = RANKER,
     seed: Seed = 0,
-    temperature: Temperature = 1.0,
-    top_k: TopK = 0,
-    top_p: TopP = 1.0,
-    guidance: Guidance = 2.0,
+    temperature: Temperature = TEMPERATURE,
+    top_k: TopK = TOP_K,
+    top_p: TopP = TOP_P,
+    guidance: Guidance = GUIDANCE,
     as_json: AsJson = False,
 ) -> None:
     """Keep a part of a picture and draw the rest anew, in the order of reading: each code given all before it."""

@@ -2,12 +2,15 @@
 
 import errno
 import json
+import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from io import TextIOWrapper
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 from limner.errors import LimnerError, UsageError
 
@@ -68,6 +71,58 @@ def run(command: Callable[[], Any]) -> int:
             stream.reconfigure(errors="backslashreplace")
     # What Pillow warns of is refused or harmless, and reported by ourselves where it matters.
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    stream = sys.stdout
+    sys.stdout = cast(Any, _Output(stream))
+    try:
+        return _run(command)
+    except _ReaderGoneError:
+        return 0
+    finally:
+        sys.stdout = stream
+        _flush_for_good(stream)
+
+
+class _ReaderGoneError(BaseException):
+    """Nobody reads standard output any more; no OSError, for which click and rich would end with their own status."""
+
+
+class _Output:
+    """Standard output that says when its reader has gone."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with _telling():
+            return int(self._stream.write(text))
+
+    def flush(self) -> None:
+        with _telling():
+            self._stream.flush()
+
+
+@contextmanager
+def _telling() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise _ReaderGoneError from None
+
+
+def _flush_for_good(stream: Any) -> None:
+    """Write what is left; what nobody reads would fail once more, and be told of, at the very end."""
+    try:
+        stream.flush()
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            with Path(os.devnull).open("w") as nowhere:
+                os.dup2(nowhere.fileno(), stream.fileno())
+
+
+def _run(command: Callable[[], Any]) -> int:
     try:
         command()
     except LimnerError as error:
@@ -77,8 +132,6 @@ def run(command: Callable[[], Any]) -> int:
         if error.errno in _FULL_DISK:
             note("error: the disk is full; free some space and run the command again")
             return 1
-        if error.errno == errno.EPIPE:
-            return 0
         remedy = "; choose another place, or grant access to it" if error.errno in _REFUSED else ""
         note(f"error: {error.strerror or error}: {error.filename or ''}".rstrip(": ") + remedy)
         return 1

@@ -6,7 +6,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from limner.cli.console import note, print_json
-from limner.cli.options import AsJson, Count, Drawer, Guidance, Out, Ranker, Seed, Sheet, Temperature, TopK, TopP, Watch
+from limner.cli.options import (
+    RANKER,
+    AsJson,
+    Count,
+    Drawer,
+    Guidance,
+    Out,
+    Ranker,
+    Seed,
+    Sheet,
+    Temperature,
+    TopK,
+    TopP,
+    Watch,
+)
+from limner.generation.defaults import COUNT, GUIDANCE, TEMPERATURE, TOP_K, TOP_P
 
 if TYPE_CHECKING:
     from limner.services.drawing import Drawn, Sampling
@@ -16,18 +31,18 @@ __all__ = ["draw", "sampling", "show"]
 
 def draw(
     words: Annotated[str, typer.Argument(help='What to draw; "" draws anything.')],
-    count: Count = 8,
+    count: Count = COUNT,
     keep: Annotated[int | None, typer.Option(min=1, help="Keep this many: those that the ranker finds best.")] = None,
     sheet: Sheet = None,
     out: Out = None,
     watch: Watch = None,
     model: Drawer = None,
-    ranker: Ranker = "pictograms",
+    ranker: Ranker = RANKER,
     seed: Seed = 0,
-    temperature: Temperature = 1.0,
-    top_k: TopK = 0,
-    top_p: TopP = 1.0,
-    guidance: Guidance = 2.0,
+    temperature: Temperature = TEMPERATURE,
+    top_k: TopK = TOP_K,
+    top_p: TopP = TOP_P,
+    guidance: Guidance = GUIDANCE,
     as_json: AsJson = False,
 ) -> None:
     """Draw pictures of words, and put those first that a CLIP finds nearest to the words."""

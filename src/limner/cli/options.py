@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 __all__ = [
+    "RANKER",
     "AsJson",
     "Count",
     "Drawer",
@@ -29,6 +30,7 @@ Watch = Annotated[Path | None, typer.Option(help="Show the pictures in this file
 Drawer = Annotated[
     str | None, typer.Option("--model", help="A DALL-E: its run or model folder [default: the shipped one].")
 ]
+RANKER = "pictograms"
 Ranker = Annotated[str, typer.Option(help="The CLIP that says which drawings fit the words, or none.")]
 Seed = Annotated[int, typer.Option(min=0, help="Another number draws other pictures.")]
 Temperature = Annotated[float, typer.Option(help="Below 1 draws what is likelier, above 1 what is rarer.")]

@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from limner.config import NotNegative, Positive, Whole
+from limner.generation.defaults import TEMPERATURE, TOP_K, TOP_P
 
 __all__ = ["Sampling", "choose", "guided", "narrowed", "noise_of"]
 
@@ -22,9 +23,9 @@ class Sampling:
     `guidance` above 1 draws closer to the prompt, 1 leaves the model as it is, 0 ignores the prompt.
     """
 
-    temperature: Positive = 1.0
-    top_k: Whole = 0
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    temperature: Positive = TEMPERATURE
+    top_k: Whole = TOP_K
+    top_p: Annotated[float, Field(gt=0, le=1)] = TOP_P
     guidance: NotNegative = 1.0
 
 

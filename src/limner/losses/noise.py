@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int, Real
 from torch import Tensor
 
-__all__ = ["draw", "from_index", "in_batch", "log_probability", "uniform", "unigram"]
+__all__ = ["draw", "even_batch", "from_index", "in_batch", "log_probability", "uniform", "unigram"]
 
 LogQTable = Float[Tensor, "rows items"]
 
@@ -18,6 +18,18 @@ LogQTable = Float[Tensor, "rows items"]
 def uniform(num_items: int) -> LogQTable:
     """Return q(d) = 1 / N."""
     return torch.full((1, num_items), -math.log(num_items), dtype=torch.float64)
+
+
+def even_batch(
+    scores: Float[Tensor, "queries samples"], num_items: int
+) -> tuple[Float[Tensor, " queries"], Float[Tensor, " samples"], Float[Tensor, " queries"]]:
+    """Return log q of each query's own item, log q of the k items scored, and the `share` of its own in the noise.
+
+    Each item stands in an epoch once, so a batch is drawn from q(d) = 1 / N. A query's own item is never among
+    its noise; noise losses are told k q(d), how often it should have been, without which its score would have no bound.
+    """
+    own, log_q = (scores.new_full((count,), -math.log(num_items)) for count in scores.shape)
+    return own, log_q, own.exp() * scores.shape[1]
 
 
 def unigram(counts: Real[Tensor, " items"], power: float = 0.75) -> LogQTable:

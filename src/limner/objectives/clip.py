@@ -15,6 +15,7 @@ from limner.losses.selection import same_concept_or_text
 from limner.losses.similarity import dot_product
 from limner.models.clip import CLIP
 from limner.objectives.base import Objective, StepOutput
+from limner.objectives.gathering import gathered
 from limner.types import CaptionedBatch, Embeddings
 
 __all__ = ["CLIPObjective", "CLIPObjectiveConfig", "likeness"]
@@ -43,9 +44,9 @@ class CLIPObjective(Objective):
 
     def forward(self, batch: CaptionedBatch, step: int) -> StepOutput:
         """Return the loss of a batch, and its accuracy, scale and how alike the embeddings have become."""
-        images = _encode(self.model.encode_images, batch.images, self.config.chunk_size)
-        texts = _encode(self.model.encode_texts, batch.tokens, self.config.chunk_size)
-        relevance = same_concept_or_text(batch.concepts, batch.texts)
+        images = gathered(_encode(self.model.encode_images, batch.images, self.config.chunk_size))
+        texts = gathered(_encode(self.model.encode_texts, batch.tokens, self.config.chunk_size))
+        relevance = same_concept_or_text(gathered(batch.concepts), gathered(batch.texts))
         scores = dot_product(images, texts) * self.model.scale()
         right = relevance.gather(1, scores.argmax(dim=1, keepdim=True))
         metrics = {

@@ -18,6 +18,7 @@ from limner.losses.triplet_selection import batch_hard
 from limner.models.clip import CLIP
 from limner.objectives.base import Objective, StepOutput
 from limner.objectives.clip import likeness
+from limner.objectives.gathering import gathered
 from limner.types import CaptionedBatch, Distances, Embeddings, Relevance, Scalar
 
 __all__ = ["MetricObjective", "MetricObjectiveConfig"]
@@ -51,8 +52,9 @@ class MetricObjective(Objective):
 
         A batch without a triplet, such as one of a single concept, has a loss of 0.
         """
-        vectors = self.model.encode_images(batch.images)
-        relevance = same_label(batch.concepts, batch.concepts)
+        vectors = gathered(self.model.encode_images(batch.images))
+        concepts = gathered(batch.concepts)
+        relevance = same_label(concepts, concepts)
         distances = unit_euclidean(vectors, vectors)
         loss = self._triplets(distances, relevance)
         metrics = {
@@ -72,8 +74,8 @@ class MetricObjective(Objective):
         return triplet_margin(distances, chosen, margin=self.config.margin)
 
     def _words(self, vectors: Embeddings, batch: CaptionedBatch) -> Scalar:
-        scores = dot_product(vectors, self.model.encode_texts(batch.tokens)) * self.model.scale()
-        return symmetric_info_nce(scores, same_concept_or_text(batch.concepts, batch.texts))
+        scores = dot_product(vectors, gathered(self.model.encode_texts(batch.tokens))) * self.model.scale()
+        return symmetric_info_nce(scores, same_concept_or_text(gathered(batch.concepts), gathered(batch.texts)))
 
 
 def _nearest_is_right(distances: Distances, relevance: Relevance) -> Scalar:

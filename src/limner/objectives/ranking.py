@@ -13,6 +13,7 @@ from limner.models.language_relevance import LanguageRelevance
 from limner.models.relevance import RelevanceModel
 from limner.nn.parts import Parts
 from limner.objectives.base import Objective, StepOutput
+from limner.objectives.gathering import first_place, gathered, gathered_parts
 from limner.objectives.ranking_losses import LOSSES, Lists, LossName
 from limner.types import ItemMask, RankingBatch, Relevance, Scores, Side
 
@@ -74,10 +75,16 @@ class RankingObjective(Objective):
         return StepOutput(loss, metrics)
 
     def _lists(self, batch: RankingBatch, queries: Parts, documents: Parts) -> Lists:
-        relevance = same_label(batch.queries.concepts, batch.documents.concepts)
-        relevance = relevance | same_label(batch.queries.texts, batch.documents.texts)
-        size = self._list_size(len(documents))
-        if size < len(documents):
+        labels = [(batch.queries.concepts, batch.documents.concepts), (batch.queries.texts, batch.documents.texts)]
+        own = torch.arange(len(queries), device=documents.mask.device)
+        size = self._list_size()
+        if not size:
+            own = gathered(own + first_place(len(documents)))
+            queries, documents = gathered_parts(queries), gathered_parts(documents)
+            labels = [(gathered(asked), gathered(offered)) for asked, offered in labels]
+        (asked_concepts, concepts), (asked_texts, texts) = labels
+        relevance = same_label(asked_concepts, concepts) | same_label(asked_texts, texts)
+        if 0 < size < len(documents):
             columns = candidates(len(queries), batch.num_mined, size).to(relevance.device)
             rows = torch.arange(columns.numel(), device=relevance.device) // columns.shape[1]
             pairs = self.model.pair_scores(queries.take(rows), documents.take(columns.flatten()))
@@ -85,7 +92,6 @@ class RankingObjective(Objective):
             own = torch.zeros_like(columns[:, 0])
         else:
             scores = self.model.all_scores(queries, documents)
-            own = torch.arange(len(queries), device=relevance.device)
         return Lists(
             scores=scores,
             distances=self.model.distances(scores),
@@ -95,11 +101,13 @@ class RankingObjective(Objective):
             num_items=batch.num_items,
         )
 
-    def _list_size(self, num_documents: int) -> int:
-        if self.config.num_candidates:
-            return self.config.num_candidates
+    def _list_size(self) -> int:
+        """Return how many documents each query is judged on, 0 for those of all the batch, of every rank.
+
+        Chosen ones are of the own rank: what they cost is the reading of pairs, which no rank should do again.
+        """
         few = self.model.reads_pairs and self.config.loss != "symmetric_info_nce"
-        return min(num_documents, _CANDIDATES_OF_PAIR_READERS) if few else num_documents
+        return self.config.num_candidates or (_CANDIDATES_OF_PAIR_READERS if few else 0)
 
     def _mask(self, scores: Scores, relevance: Relevance) -> ItemMask:
         if self.config.guard_margin is None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from limner.losses.contrastive import info_nce, sigmoid_pairs, symmetric_info_nce
 from limner.losses.lambda_rank import lambda_rank
 from limner.losses.listwise import approx_ndcg, list_mle, list_net, smooth_ap, softmax_cross_entropy
+from limner.losses.noise import even_batch
 from limner.losses.pairwise import margin_contrastive, ranknet
 from limner.losses.pointwise import relevance_cross_entropy
 from limner.losses.sampled import in_batch_softmax, negative_sampling, noise_contrastive
@@ -36,26 +37,15 @@ class Lists:
     own: Int[Tensor, " queries"]
     num_items: int
 
-    def noise(self) -> tuple[Float[Tensor, " queries"], Float[Tensor, "queries samples"], Float[Tensor, "1 samples"]]:
-        """Return the scores of each query's own document, those of the others, and log q of the others.
+    def told_apart(self) -> tuple[Float[Tensor, " queries"], Float[Tensor, "queries samples"]]:
+        """Return the scores of each query's own document, and those of the others, which are the noise.
 
-        Every document of the collection stands in a batch equally often, so the k others are drawn from q(d) = 1 / N; a
-        document that happens to be relevant is one that the noise may draw. Only the query's own is never among them:
-        noise losses are told its `share` = k q(d), without which its score would have no bound.
+        A document that happens to be relevant is one that the noise may draw.
         """
         columns = torch.arange(self.scores.shape[1], device=self.scores.device)
         others = columns[None, :] != self.own[:, None]
         positives = self.scores.gather(1, self.own[:, None])[:, 0]
-        negatives = self.scores[others].view(len(self.scores), -1)
-        return positives, negatives, self.log_q(negatives.shape[1])[None]
-
-    def share(self, negatives: Float[Tensor, "queries samples"]) -> Float[Tensor, " queries"]:
-        """Return k q(d) of each query's own document."""
-        return self.log_q(len(negatives)).exp() * negatives.shape[1]
-
-    def log_q(self, count: int) -> Float[Tensor, " items"]:
-        """Return log q of as many documents of the batch."""
-        return -torch.full((count,), float(self.num_items), device=self.scores.device).log()
+        return positives, self.scores[others].view(len(self.scores), -1)
 
 
 def _triplet(lists: Lists) -> Scalar:
@@ -68,19 +58,21 @@ def _soft_triplet(lists: Lists) -> Scalar:
 
 
 def _sampled_softmax(lists: Lists) -> Scalar:
-    return in_batch_softmax(lists.scores, lists.relevance, lists.log_q(lists.scores.shape[1]))
+    _, log_q, _ = even_batch(lists.scores, lists.num_items)
+    return in_batch_softmax(lists.scores, lists.relevance, log_q)
 
 
 def _nce(lists: Lists) -> Scalar:
     """Return NCE; at its optimum the scores of a query are log p(d | q), and e^s adds up to one over the collection."""
-    positives, negatives, log_q = lists.noise()
-    own_log_q = lists.log_q(len(positives))
-    return noise_contrastive(positives, negatives, own_log_q, log_q, share=lists.share(negatives))
+    positives, noise = lists.told_apart()
+    own_log_q, log_q, share = even_batch(noise, lists.num_items)
+    return noise_contrastive(positives, noise, own_log_q, log_q[None], share=share)
 
 
 def _neg(lists: Lists) -> Scalar:
-    positives, negatives, _ = lists.noise()
-    return negative_sampling(positives, negatives, share=lists.share(negatives))
+    positives, noise = lists.told_apart()
+    *_, share = even_batch(noise, lists.num_items)
+    return negative_sampling(positives, noise, share=share)
 
 
 LossName = Literal[

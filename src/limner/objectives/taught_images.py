@@ -17,6 +17,7 @@ from limner.losses.similarity import cosine, dot_product
 from limner.models.clip import CLIP
 from limner.objectives.base import Objective, StepOutput
 from limner.objectives.clip import likeness
+from limner.objectives.gathering import gathered
 from limner.objectives.teacher_map import TeacherMap
 from limner.types import CaptionedBatch
 
@@ -44,11 +45,12 @@ class TaughtImagesObjective(Objective):
     def forward(self, batch: CaptionedBatch, step: int) -> StepOutput:
         """Return the contrast of a batch, its accuracy among all texts, scale and how alike the embeddings are."""
         assert batch.teacher is not None and batch.lessons is not None
-        images = self.model.encode_images(batch.images)
-        texts = self.teacher_projection(torch.cat([batch.teacher, batch.lessons]))
-        relevance = same_concept_or_text(batch.concepts, batch.texts)
-        further = torch.zeros(len(images), len(batch.lessons), dtype=torch.bool, device=relevance.device)
-        is_other = cosine(batch.teacher, batch.lessons) < self.config.most_alike
+        images = gathered(self.model.encode_images(batch.images))
+        teacher, lessons = gathered(batch.teacher), gathered(batch.lessons)
+        texts = self.teacher_projection(torch.cat([teacher, lessons]))
+        relevance = same_concept_or_text(gathered(batch.concepts), gathered(batch.texts))
+        further = torch.zeros(len(images), len(lessons), dtype=torch.bool, device=relevance.device)
+        is_other = cosine(teacher, lessons) < self.config.most_alike
         scores = dot_product(images, texts) * self.model.scale()
         relevance = torch.cat([relevance, further], dim=1)
         mask = torch.cat([torch.ones_like(relevance[:, : len(images)]), is_other], dim=1)

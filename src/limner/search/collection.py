@@ -27,7 +27,7 @@ from limner.search.reranker import Reranker
 from limner.search.retrieve import HIDDEN_COLUMNS, Hit, Retriever, build_index, index_is_due, measure_index
 from limner.search.rows import SKIPPED_SCHEMA, schema_of
 from limner.search.scanning import Source, find_pictures, find_sources
-from limner.search.second_stage import KeptParts, SecondStage, facts_of, load_checked
+from limner.search.second_stage import SecondStage, facts_of
 from limner.search.store import Table, as_matrix
 from limner.search.sync import Progress, SyncReport, synchronize
 
@@ -132,9 +132,16 @@ class Collection:
             said = self._metadata(metadata)
             found = find_pictures(sources)
             self._write_manifest(replace(self.manifest, sources=_joined(self.manifest.sources, sources)))
-            seconds = self._rerankers(rerankers)
+            seconds = self._keepers(rerankers)
             report = synchronize(
-                self._table, self._skipped, self.embedder, found, sources, metadata=said, progress=progress
+                self._table,
+                self._skipped,
+                self.embedder,
+                found,
+                sources,
+                metadata=said,
+                keepers=seconds,
+                progress=progress,
             )
             self._tidy()
             self._keep_parts(seconds, progress)
@@ -160,7 +167,7 @@ class Collection:
             sources = tuple(Source(place=place) for place in places)
             said = self._metadata(metadata)
             found = find_pictures(sources)
-            seconds = self._rerankers(rerankers)
+            seconds = self._keepers(rerankers)
             old = self.manifest
             manifest = replace(
                 _manifest_of(embedder),
@@ -172,7 +179,9 @@ class Collection:
             self._remove_tables(keep=old)
             table = Table.create(self.path / _pictures_of(manifest), schema_of(embedder.embed_dim))
             skipped = Table.create(self.path / _skipped_of(manifest), SKIPPED_SCHEMA)
-            report = synchronize(table, skipped, embedder, found, sources, metadata=said, progress=progress)
+            report = synchronize(
+                table, skipped, embedder, found, sources, metadata=said, keepers=seconds, progress=progress
+            )
             self._embedder = embedder
             self._write_manifest(manifest)
             self._load()
@@ -200,7 +209,8 @@ class Collection:
         nothing matches. With `exclude_itself` so are pictures whose files are those asked with.
 
         Raises:
-            UsageError: for an empty query, a condition that is none or names an unknown column, or an image to exclude.
+            UsageError: for an empty query, a condition that is none or names an unknown column, an image to exclude, or
+                words for a re-ranker that compares pictures only.
             PictureError: for a picture of the query that cannot be read.
             CollectionError: if there is no such re-ranker.
             ModelError: if a relevance is asked for and the model is not calibrated.
@@ -218,7 +228,9 @@ class Collection:
         hits = without(self.search_vector(vector, wanted + len(itself), where), itself, wanted)
         if second is None:
             return judge_hits(hits, query, vector, self.embedder, min_relevance)
-        return judge_hits(second.rerank(query, hits)[:top], query, vector, second.reranker, min_relevance)
+        asked = second.read(query)
+        hits = second.rerank(asked, weights, hits)[:top]
+        return judge_hits(hits, query, asked[0], second.reranker, min_relevance)
 
     def search_vector(self, vector: np.ndarray, top: int = 10, where: str | None = None) -> list[Hit]:
         """Return the pictures whose embeddings are nearest to a unit vector, best first."""
@@ -243,7 +255,16 @@ class Collection:
         self._retriever.load()
 
     def facts(self) -> dict[str, Any]:
-        """Return what there is to know of the collection, as JSON values."""
+        """Return what there is to know of the collection, as JSON values.
+
+        Raises:
+            CollectionError: if a file of its tables is lost.
+        """
+        for table in (self._table, self._skipped):
+            table.refresh()
+            table.check()
+        for kind in self.manifest.rerankers:
+            self._second_stage(kind).check()
         index = self.manifest.index
         left_out = self._skipped.read(["id", "reason"]).to_pylist()
         return {
@@ -274,26 +295,25 @@ class Collection:
             self._seconds[kind] = SecondStage(self.path, kind, facts)
         return self._seconds[kind]
 
-    def _rerankers(self, given: Sequence[Reranker]) -> list[Reranker]:
-        """Return those given and those that the collection has of other kinds."""
-        kinds = {reranker.kind for reranker in given}
-        others = [facts for kind, facts in self.manifest.rerankers.items() if kind not in kinds]
-        return [*given, *(load_checked(self.path, facts) for facts in others)]
+    def _keepers(self, given: Sequence[Reranker]) -> list[SecondStage]:
+        """Return the second stages of re-rankers given, and of those of other kinds that the collection has."""
+        facts = self.manifest.rerankers | {each.kind: facts_of(each) for each in given}
+        models = {each.kind: each for each in given}
+        return [
+            SecondStage(self.path, kind, each, reranker=models.get(kind), is_new=True) for kind, each in facts.items()
+        ]
 
-    def _keep_parts(self, rerankers: Sequence[Reranker], progress: Callable[[Progress], None] | None) -> None:
+    def _keep_parts(self, seconds: Sequence[SecondStage], progress: Callable[[Progress], None] | None) -> None:
         """Bring what re-rankers keep in step with the pictures; only then are new ones part of the collection."""
-        if not rerankers:
+        if not seconds:
             return
         find = cache(lambda: find_pictures(tuple(Source(place=place) for place in self.manifest.sources)))
-        facts = {reranker.kind: facts_of(reranker) for reranker in rerankers}
-        used = set()
-        for reranker in rerankers:
-            kept = KeptParts.open(self.path, reranker.kind, facts[reranker.kind], is_new=True)
-            kept.follow(self._table, find, reranker, progress)
-            used.add(kept.path)
+        for second in seconds:
+            second.follow(self._table, find, progress)
+        facts = {second.kind: second.facts for second in seconds}
         if facts != self.manifest.rerankers:
             self._write_manifest(replace(self.manifest, rerankers=facts))
-        for path in set(self.path.glob("parts-*.lance")) - used:
+        for path in set(self.path.glob("parts-*.lance")) - {second.path for second in seconds}:
             shutil.rmtree(path, ignore_errors=True)
 
     def _load(self) -> None:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 from PIL import Image
 
 from limner.data.decoding import read_picture
 from limner.errors import UsageError
 from limner.search.embedder import Embedder
 
-__all__ = ["Query", "Term", "embed_terms", "mix", "parse_query", "parse_term"]
+__all__ = ["Query", "Term", "balanced", "embed_terms", "mix", "parse_query", "parse_term"]
 
 # A digit after the colon makes it a text such as "16:9".
 _WEIGHT = re.compile(r"(\d+(?:\.\d*)?|\.\d+):(?!\d)(.*)", re.DOTALL)
@@ -124,17 +125,21 @@ def mix(vectors: np.ndarray, weights: Sequence[float], sample: np.ndarray) -> np
     """
     if len(vectors) == 1:
         return vectors[0] * np.sign(weights[0])
-    spreads = (sample.astype(np.float32) @ vectors.T).std(axis=0)
-    factors = np.asarray(weights, dtype=np.float64)
-    factors = factors / np.abs(factors).max()
-    if spreads.min() > 1e-4:
-        factors = factors / spreads
-    factors = factors / np.abs(factors).max()
+    factors = balanced(weights, (sample.astype(np.float32) @ vectors.T).std(axis=0))
     mixed = factors @ vectors
     length = float(np.linalg.norm(mixed))
     if length < 1e-3:
         raise UsageError("the parts of this query cancel each other out; change a weight or leave one out")
     return (mixed / length).astype(np.float32)
+
+
+def balanced(weights: Sequence[float], spreads: Float[np.ndarray, " terms"]) -> Float[np.ndarray, " terms"]:
+    """Return what to multiply the scores of each term by: its weight over their spread, the largest of size 1."""
+    factors = np.asarray(weights, dtype=np.float64)
+    factors = factors / np.abs(factors).max()
+    if spreads.min() > 1e-4:
+        factors = factors / spreads
+    return factors / np.abs(factors).max()
 
 
 def _opened(terms: Iterable[Term]) -> Iterable[Image.Image]:

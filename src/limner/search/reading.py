@@ -2,8 +2,8 @@
 
 import hashlib
 import io
-from collections.abc import Container
-from dataclasses import dataclass
+from collections.abc import Collection, Container, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,21 +24,21 @@ _SIDEWAYS = (5, 6, 7, 8)
 class Reading:
     """The outcome of reading a picture: `reason` is set when it cannot be indexed.
 
-    `content` is the SHA-256 of the encoded bytes; `image` is missing where the content is known already; `width` and
-    `height` in pixels as people see the picture.
+    `content` is the SHA-256 of the encoded bytes; `images` are squares by their side, none where the content is known
+    already; `width` and `height` in pixels as people see the picture.
     """
 
     found: Found
     content: str = ""
-    image: Image.Image | None = None
+    images: Mapping[int, Image.Image] = field(default_factory=dict)
     width: int = 0
     height: int = 0
     format: str = ""
     reason: str = ""
 
 
-def read_found(found: Found, known: Container[str], image_size: int) -> Reading:
-    """Read a picture and shrink it to the square that a model takes; content in `known` is not decoded."""
+def read_found(found: Found, known: Container[str], image_sizes: Collection[int]) -> Reading:
+    """Read a picture and shrink it to the squares that models take; content in `known` is not decoded."""
     if found.fault:
         return Reading(found=found, reason=found.fault)
     try:
@@ -48,13 +48,12 @@ def read_found(found: Found, known: Container[str], image_size: int) -> Reading:
         content = hashlib.sha256(data).hexdigest()
         if content in known:
             return Reading(found=found, content=content)
-        image = decode_picture(data, at_least=image_size)
+        image = decode_picture(data, at_least=max(image_sizes))
     except PictureError as error:
         return Reading(found=found, reason=str(error))
     width, height, kind = _header(data, image)
-    return Reading(
-        found=found, content=content, image=square(image, image_size), width=width, height=height, format=kind
-    )
+    images = {size: square(image, size) for size in image_sizes}
+    return Reading(found=found, content=content, images=images, width=width, height=height, format=kind)
 
 
 def annotate(found: Found, metadata: MetadataTable | None) -> Annotation:

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
 from limner.errors import ModelError, UsageError
 from limner.models.checkpoints import resolve
+from limner.nn.parts import Parts, whole
 from limner.search.calibrate import Calibration, Curve, read_calibration, standard_scores
 from limner.search.embedder import Embedder
 from limner.search.query import Query
@@ -16,15 +18,19 @@ from limner.search.retrieve import Hit
 
 __all__ = ["judge_hits"]
 
-Vector = Float[np.ndarray, " embed_dim"]
+Vector = Float[np.ndarray, " values"]
 
 
 def judge_hits(
-    hits: Sequence[Hit], query: Query, vector: Vector, judge: Embedder | Reranker, min_relevance: float | None
+    hits: Sequence[Hit],
+    query: Query,
+    asked: Vector | Parts,
+    judge: Embedder | Reranker,
+    min_relevance: float | None,
 ) -> list[Hit]:
     """Return hits with their relevance, and of them those of at least `min_relevance`.
 
-    `judge` gave their scores; `vector` is the embedding of the query.
+    `judge` gave their scores; `asked` is the embedding of the query, or the parts that a re-ranker made of it.
 
     Without a `min_relevance`, hits of a model that is not calibrated, or of a mixture, stay as they are.
 
@@ -40,13 +46,21 @@ def judge_hits(
         return list(hits)
     scores = np.array([hit.score for hit in hits], dtype=np.float64)
     if calibration.references:
-        references = calibration.reference_vectors(len(vector))
-        scores = standard_scores(scores[None], (references @ vector)[None])[0]
+        scores = standard_scores(scores[None], _of_references(calibration, asked, judge)[None])[0]
     elif isinstance(judge, Embedder):
         scores = judge.scores_of_cosines(scores)
     told = curve.relevance(scores)
     judged = [replace(hit, relevance=round(float(each), 4)) for hit, each in zip(hits, told, strict=True)]
     return judged if min_relevance is None else [hit for hit in judged if (hit.relevance or 0.0) >= min_relevance]
+
+
+def _of_references(calibration: Calibration, asked: Vector | Parts, judge: Embedder | Reranker) -> Vector:
+    """Return the scores of the reference pictures, of the same kind as those of the hits."""
+    if isinstance(asked, Parts):
+        assert isinstance(judge, Reranker)
+        references = torch.from_numpy(calibration.reference_vectors(asked.vectors.shape[-1]).copy())
+        return judge.scores(asked, whole(references[:, None]))[0]
+    return calibration.reference_vectors(len(asked)) @ asked
 
 
 def _curve(
@@ -64,10 +78,7 @@ def _curve(
         return None, None
     kind = "words" if query.terms[0].picture is None else "pictures"
     curve = None
-    if isinstance(judge, Reranker) and judge.kind == "clip":
-        if is_needed:
-            raise ModelError(f"{judge.name} embeds, so as a re-ranker it tells no relevance; search without --rerank")
-    elif calibration is not None:
+    if calibration is not None:
         curve = calibration.text if kind == "words" else calibration.picture
     if curve is None and is_needed:
         raise ModelError(

@@ -46,7 +46,9 @@ class Reranker:
             UsageError: if the model compares pictures only.
         """
         if self.tokenizer is None:
-            raise UsageError(f"{self.name} compares pictures with pictures; ask with --picture, or leave out --rerank")
+            raise UsageError(
+                f"{self.name} compares pictures with pictures; ask with pictures alone, or leave out --rerank"
+            )
         length = self.model.config.text.length
         encode = self.tokenizer.encode
         batches = (texts[start : start + _BATCH_SIZE] for start in range(0, len(texts), _BATCH_SIZE))

@@ -4,7 +4,7 @@ A collection keeps the parts of its pictures for each of its re-rankers in a tab
 parts of 192 numbers are 4.2 KB a picture), so that a search computes only the query's side and the pairs.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -14,31 +14,44 @@ import pyarrow as pa
 import torch
 
 from limner.data.decoding import read_picture
-from limner.errors import CollectionError, ModelError, UsageError
+from limner.errors import CollectionError, ModelError
 from limner.models.checkpoints import SHIPPED
 from limner.nn.parts import Parts, whole
 from limner.search.manifest import RerankerFacts
-from limner.search.query import Query
+from limner.search.query import Query, Term, balanced
 from limner.search.reading import Reading, read_found
 from limner.search.reranker import Reranker, load_reranker
 from limner.search.retrieve import Hit
 from limner.search.scanning import Found
 from limner.search.store import Table, as_matrix, quote
-from limner.search.sync import Progress
+from limner.search.sync import Keeper, Progress
 
 __all__ = ["KeptParts", "SecondStage", "facts_of", "load_checked"]
 
 _BATCH_SIZE = 64
+_SAMPLE = 64
 
 
-class SecondStage:
-    """One re-ranker of a collection with what it keeps of the pictures; the model is loaded at its first use."""
+class SecondStage(Keeper):
+    """One re-ranker of a collection with what it keeps of the pictures; the model is loaded at its first use.
 
-    def __init__(self, collection: Path, kind: str, facts: RerankerFacts) -> None:
+    With `is_new`, what it keeps is begun where there is nothing yet.
+    """
+
+    def __init__(
+        self,
+        collection: Path,
+        kind: str,
+        facts: RerankerFacts,
+        *,
+        reranker: Reranker | None = None,
+        is_new: bool = False,
+    ) -> None:
         self.collection = collection
+        self.kind = kind
         self.facts = facts
-        self._kept = KeptParts.open(collection, kind, facts)
-        self._reranker: Reranker | None = None
+        self._kept = KeptParts.open(collection, kind, facts, is_new=is_new)
+        self._reranker = reranker
 
     @property
     def reranker(self) -> Reranker:
@@ -47,28 +60,88 @@ class SecondStage:
             self._reranker = load_checked(self.collection, self.facts)
         return self._reranker
 
-    def rerank(self, query: Query, hits: Sequence[Hit]) -> list[Hit]:
-        """Return hits ordered by the re-ranker's score, equal ones as before; each keeps its `first_score`.
+    @property
+    def image_size(self) -> int:
+        """The side of the squares that the model takes."""
+        return self.reranker.image_size
+
+    @property
+    def path(self) -> Path:
+        """The folder of what is kept."""
+        return self._kept.path
+
+    def keep(self, readings: Mapping[str, Reading]) -> None:
+        """Keep the parts of pictures just read, by id, in place of older ones, unless they are kept already."""
+        contents = self._kept.contents()
+        fresh = {id: each for id, each in readings.items() if contents.get(id) != each.content}
+        if fresh:
+            parts = self.reranker.picture_parts([each.images[self.image_size] for each in fresh.values()])
+            self._kept.write({id: each.content for id, each in fresh.items()}, parts)
+
+    def follow(
+        self, pictures: Table, find: Callable[[], Sequence[Found]], progress: Callable[[Progress], None] | None
+    ) -> None:
+        """Keep the parts that are missing, a durable batch at a time, and forget those of pictures changed or gone.
+
+        `find` looks for the pictures where they lie; it is not asked if no parts are missing.
+        """
+        rows = pictures.read(["id", "path", "content"])
+        indexed = dict(zip(rows["id"].to_pylist(), rows["content"].to_pylist(), strict=True))
+        ids = dict(zip(rows["path"].to_pylist(), rows["id"].to_pylist(), strict=True))
+        contents = self._kept.contents()
+        self._kept.forget([id for id, content in contents.items() if indexed.get(id) != content])
+        missing = indexed.keys() - self._kept.contents().keys()
+        work = [each for each in find() if ids.get(each.path) in missing] if missing else []
+        done = len(indexed) - len(work)
+        for batch in _batches(iter(work)):
+            readings = {ids[each.path]: read_found(each, (), (self.image_size,)) for each in batch}
+            self.keep({id: each for id, each in readings.items() if each.images and each.content == indexed[id]})
+            done += len(batch)
+            if progress is not None:
+                progress(Progress(saved=done, total=len(indexed)))
+        self._kept.compact()
+
+    def check(self) -> None:
+        """Raise a CollectionError if a file of what is kept is lost."""
+        self._kept.check()
+
+    def read(self, query: Query) -> list[Parts]:
+        """Return what the model makes of each term of a query.
 
         Raises:
-            UsageError: for a mixture of words and pictures.
+            UsageError: for words, if the model compares pictures only.
+            PictureError: for a picture that cannot be read.
         """
-        if len(query.terms) != 1 or query.terms[0].weight <= 0:
-            raise UsageError("re-ranking takes one text or one picture; leave out --plus, --minus, or --rerank")
+        return [self._read(term) for term in query.terms]
+
+    def rerank(self, asked: Sequence[Parts], weights: Sequence[float], hits: Sequence[Hit]) -> list[Hit]:
+        """Return hits ordered by the re-ranker's score, equal ones as before; each keeps its `first_score`.
+
+        A mixture scores the weighted sum of its terms' scores, each divided by their spread over the collection, as in
+        the first stage.
+        """
         if not hits:
             return []
-        term, reranker = query.terms[0], self.reranker
-        if term.picture is None:
-            asked = reranker.text_parts([term.words.strip()])
+        reranker = self.reranker
+        documents = self._kept.read([hit.id for hit in hits])
+        scores = np.concatenate([reranker.scores(each, documents) for each in asked])
+        if len(asked) > 1:
+            sample = self._kept.sample()
+            spreads = np.concatenate([reranker.scores(each, sample) for each in asked]).std(axis=1)
+            total = balanced(weights, spreads) @ scores
         else:
-            picture = read_picture(term.picture) if isinstance(term.picture, Path) else term.picture
-            asked = reranker.picture_parts([picture])
-        scores = reranker.scores(asked, self._kept.read([hit.id for hit in hits]))[0]
-        order = np.argsort(-scores, kind="stable")
+            total = scores[0] * np.sign(weights[0])
+        order = np.argsort(-total, kind="stable")
         return [
-            replace(hits[place], rank=rank, score=round(float(scores[place]), 6), first_score=hits[place].score)
+            replace(hits[place], rank=rank, score=round(float(total[place]), 6), first_score=hits[place].score)
             for rank, place in enumerate(order, start=1)
         ]
+
+    def _read(self, term: Term) -> Parts:
+        if term.picture is None:
+            return self.reranker.text_parts([term.words.strip()])
+        picture = read_picture(term.picture) if isinstance(term.picture, Path) else term.picture
+        return self.reranker.picture_parts([picture])
 
 
 class KeptParts:
@@ -77,6 +150,7 @@ class KeptParts:
     def __init__(self, table: Table, facts: RerankerFacts) -> None:
         self._table = table
         self._facts = facts
+        self._contents: Mapping[str, str] | None = None
 
     @classmethod
     def open(cls, collection: Path, kind: str, facts: RerankerFacts, *, is_new: bool = False) -> "KeptParts":
@@ -93,35 +167,42 @@ class KeptParts:
         """The table's folder."""
         return self._table.path
 
-    def follow(
-        self,
-        pictures: Table,
-        find: Callable[[], Sequence[Found]],
-        reranker: Reranker,
-        progress: Callable[[Progress], None] | None,
-    ) -> None:
-        """Keep the parts of pictures that are new or changed, a durable batch at a time, and forget those gone.
+    def contents(self) -> Mapping[str, str]:
+        """Return the content of each picture whose parts are kept, by its id."""
+        if self._contents is None:
+            rows = self._table.read(["id", "content"])
+            self._contents = dict(zip(rows["id"].to_pylist(), rows["content"].to_pylist(), strict=True))
+        return self._contents
 
-        `find` looks for the pictures where they lie; it is not asked if no parts are missing.
-        """
-        rows = pictures.read(["id", "path", "content"])
-        indexed = dict(zip(rows["id"].to_pylist(), rows["content"].to_pylist(), strict=True))
-        ids = dict(zip(rows["path"].to_pylist(), rows["id"].to_pylist(), strict=True))
-        kept = self._table.read(["id", "content"])
-        known = dict(zip(kept["id"].to_pylist(), kept["content"].to_pylist(), strict=True))
-        stale = [id for id, content in known.items() if indexed.get(id) != content]
-        self._table.delete("id", stale)
-        missing = indexed.keys() - (known.keys() - set(stale))
-        work = [each for each in find() if ids.get(each.path) in missing] if missing else []
-        done = len(indexed) - len(work)
-        for batch in _batches(iter(work)):
-            readings = [read_found(each, (), reranker.image_size) for each in batch]
-            usable = [each for each in readings if each.image and each.content == indexed[ids[each.found.path]]]
-            self._write([ids[each.found.path] for each in usable], usable, reranker)
-            done += len(batch)
-            if progress is not None:
-                progress(Progress(saved=done, total=len(indexed)))
+    def write(self, contents: Mapping[str, str], parts: Parts) -> None:
+        """Keep the parts of pictures in place of older ones of theirs."""
+        self.forget([id for id in contents if id in self.contents()])
+        kind = self._table.column_types()["parts"]
+        flat = pa.array(parts.vectors.half().numpy().reshape(-1))
+        self._table.append(
+            pa.table(
+                {
+                    "id": list(contents),
+                    "content": list(contents.values()),
+                    "parts": pa.FixedSizeListArray.from_arrays(flat, type=kind),
+                }
+            )
+        )
+        self._contents = {**self.contents(), **contents}
+
+    def forget(self, ids: Sequence[str]) -> None:
+        """Delete what is kept of pictures."""
+        self._table.delete("id", ids)
+        self._contents = {id: content for id, content in self.contents().items() if id not in set(ids)}
+
+    def compact(self) -> None:
+        """Merge small files."""
         self._table.compact()
+
+    def check(self) -> None:
+        """Raise a CollectionError if a file is lost."""
+        self._table.refresh()
+        self._table.check()
 
     def read(self, ids: Sequence[str]) -> Parts:
         """Return the parts of pictures, in order.
@@ -138,24 +219,17 @@ class KeptParts:
                 f"{collection} does not keep what its re-ranker needs of every picture; "
                 f"run `limner index --to {collection}` once more"
             )
-        matrix = as_matrix(rows["parts"])[[places[id] for id in ids]].astype(np.float32)
-        return whole(torch.from_numpy(matrix).view(len(ids), self._facts.num_parts, self._facts.part_dim))
+        return self._as_parts(as_matrix(rows["parts"])[[places[id] for id in ids]])
 
-    def _write(self, ids: Sequence[str], readings: Sequence[Reading], reranker: Reranker) -> None:
-        if not ids:
-            return
-        parts = reranker.picture_parts([each.image for each in readings if each.image is not None])
-        kind = self._table.column_types()["parts"]
-        flat = pa.array(parts.vectors.half().numpy().reshape(-1))
-        self._table.append(
-            pa.table(
-                {
-                    "id": list(ids),
-                    "content": [each.content for each in readings],
-                    "parts": pa.FixedSizeListArray.from_arrays(flat, type=kind),
-                }
-            )
-        )
+    def sample(self) -> Parts:
+        """Return the parts of up to 64 pictures that stand for all."""
+        count = len(self._table)
+        chosen = np.random.default_rng(0).choice(count, min(count, _SAMPLE), replace=False)
+        return self._as_parts(as_matrix(self._table.take(sorted(chosen.tolist()), ["parts"])["parts"]))
+
+    def _as_parts(self, matrix: np.ndarray) -> Parts:
+        numbers = torch.from_numpy(matrix.astype(np.float32))
+        return whole(numbers.view(len(matrix), self._facts.num_parts, self._facts.part_dim))
 
 
 def facts_of(reranker: Reranker) -> RerankerFacts:

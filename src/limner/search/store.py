@@ -82,6 +82,21 @@ class Table:
         """Return the columns and their types."""
         return {field.name: field.type for field in self.dataset.schema}
 
+    def check(self) -> None:
+        """Make sure that every file of rows is there; what is in them is not read.
+
+        Raises:
+            CollectionError: naming one that is lost.
+        """
+        for fragment in self.dataset.get_fragments():
+            for file in fragment.data_files():
+                path = self.path / "data" / file.path
+                if not path.is_file():
+                    raise CollectionError(
+                        f"{path} is missing; restore it, or delete the folder {self.path.parent} and "
+                        "index the pictures again"
+                    )
+
     def append(self, rows: pa.Table) -> None:
         """Add rows; columns that the rows lack stay null."""
         with _explained(self.path):

@@ -1,7 +1,8 @@
 """A collection follows its pictures: what is new or changed is embedded, everything else is only moved or deleted."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from limner.search.rows import described, measured, write_rows
 from limner.search.scanning import Found, Source, is_gone
 from limner.search.store import Table
 
-__all__ = ["Progress", "Skipped", "SyncReport", "synchronize"]
+__all__ = ["Keeper", "Progress", "Skipped", "SyncReport", "synchronize"]
 
 _BATCH_SIZE = 64
 _BATCHES_BETWEEN_COMPACTIONS = 64
@@ -57,6 +58,19 @@ class SyncReport:
         return self.added + self.changed
 
 
+class Keeper(ABC):
+    """What else keeps something of every picture, and shall not have to read it again."""
+
+    @property
+    @abstractmethod
+    def image_size(self) -> int:
+        """The side of the squares that it takes; asked for only if a picture is to be read."""
+
+    @abstractmethod
+    def keep(self, readings: Mapping[str, Reading]) -> None:
+        """Keep what it needs of pictures just read, by id; their rows are in the table."""
+
+
 def synchronize(
     table: Table,
     skipped: Table,
@@ -65,6 +79,7 @@ def synchronize(
     sources: Sequence[Source],
     *,
     metadata: MetadataTable | None = None,
+    keepers: Sequence[Keeper] = (),
     progress: Callable[[Progress], None] | None = None,
 ) -> SyncReport:
     """Bring a table up to date with the pictures found, a durable batch at a time; deletions come last.
@@ -76,9 +91,14 @@ def synchronize(
     sync.note_gone(found, sources)
     work = [picture for picture in found if not sync.is_settled(picture)]
     saved = len(found) - len(work)
+    if work:
+        sync.image_sizes |= {keeper.image_size for keeper in keepers}
     unchanged = sum(picture.path in sync.known for picture in found) - sum(p.path in sync.known for p in work)
     for number, readings in enumerate(sync.read_ahead(work), start=1):
-        sync.write(sync.sort(readings))
+        batch = sync.sort(readings)
+        sync.write(batch)
+        for keeper in keepers:
+            keeper.keep(batch.embedded)
         saved += len(readings)
         if progress is not None:
             progress(Progress(saved=saved, total=len(found)))
@@ -112,6 +132,7 @@ class _Batch:
     renamed: list[dict[str, Any]] = field(default_factory=list)
     updated: list[dict[str, Any]] = field(default_factory=list)
     skipped: list[Reading] = field(default_factory=list)
+    embedded: dict[str, Reading] = field(default_factory=dict)
 
 
 class _Sync:
@@ -121,6 +142,7 @@ class _Sync:
         self.table = table
         self.skipped = skipped
         self.embedder = embedder
+        self.image_sizes = {embedder.image_size}
         self.metadata = metadata
         self.counts = {"added": 0, "changed": 0, "renamed": 0, "updated": 0}
         rows = table.read(["path", *_Known._fields])
@@ -172,10 +194,10 @@ class _Sync:
     def _read(self, found: Found) -> Reading:
         known = self.known.get(found.path)
         if known is None:
-            return read_found(found, self.gone_by_content, self.embedder.image_size)
+            return read_found(found, self.gone_by_content, self.image_sizes)
         if (known.size, known.modified) == (found.size, found.modified):
             return Reading(found=found, content=known.content)
-        return read_found(found, {known.content}, self.embedder.image_size)
+        return read_found(found, {known.content}, self.image_sizes)
 
     def sort(self, readings: Sequence[Reading]) -> _Batch:
         """Tell what each reading means for the collection, and embed what is new."""
@@ -190,15 +212,16 @@ class _Sync:
             if renamed is not None:
                 batch.renamed.append(self._describe(renamed.id, reading))
                 continue
-            if reading.image is None and not reading.reason:
-                reading = read_found(reading.found, (), self.embedder.image_size)
-            if reading.image is None:
+            if not reading.images and not reading.reason:
+                reading = read_found(reading.found, (), self.image_sizes)
+            if not reading.images:
                 batch.skipped.append(reading)
                 continue
             row = self._describe(known.id if known else self._fresh_id(reading), reading)
             (batch.changed if known else batch.added).append(row)
+            batch.embedded[row["id"]] = reading
             embedding.append((row, reading))
-        images = [reading.image for _, reading in embedding if reading.image is not None]
+        images = [reading.images[self.embedder.image_size] for _, reading in embedding]
         vectors = self.embedder.embed_pictures(images).astype(np.float16)
         for (row, reading), vector in zip(embedding, vectors, strict=True):
             row.update(measured(reading, vector))

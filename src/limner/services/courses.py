@@ -46,7 +46,7 @@ from limner.search.reranker import Reranker
 from limner.services.coding import code_rows
 from limner.services.gallery import gallery_vectors, likeness_categories, near_copies, remembered
 from limner.services.mining import Mine
-from limner.services.starting import is_beside, load_beside
+from limner.services.starting import Start, is_beside, load_beside
 from limner.services.teaching import build_lessons
 from limner.services.validation import HeldOut, figures_of_reranking
 
@@ -73,7 +73,7 @@ class Material:
     words: Tokenizer | None
     model: nn.Module
     dvae: DVAE | None
-    start: Reranker | None
+    start: Start | None
     start_folder: Path | None
     say: Say
 

@@ -16,6 +16,7 @@ from limner.data.progress import Report, Say
 from limner.data.sheet import check_sheet, save_sheet
 from limner.errors import UsageError
 from limner.generation.autoregressive import Known
+from limner.generation.defaults import COUNT
 from limner.generation.drawer import Drawer, load_drawer
 from limner.generation.sampling import Sampling
 from limner.models.checkpoints import SHIPPED
@@ -45,7 +46,7 @@ class Request:
     """What is asked for: `count` pictures of words, of which `keep` are returned (None: all)."""
 
     words: str
-    count: int = 8
+    count: int = COUNT
     keep: int | None = None
     seed: int = 0
     how: Sampling = Sampling()

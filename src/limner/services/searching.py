@@ -11,6 +11,7 @@ from PIL import Image
 from limner.data.progress import Report, Say
 from limner.data.sheet import check_sheet, save_sheet
 from limner.errors import LimnerError, PictureError, UsageError
+from limner.generation.defaults import GUIDANCE
 from limner.generation.drawer import Drawer
 from limner.search.collection import Collection
 from limner.search.embedder import load_embedder
@@ -38,7 +39,6 @@ __all__ = [
 ]
 
 _NUM_DRAWN = 32
-_GUIDANCE = 2.0
 _KEYS = {"text": str, "picture": str, "plus": list, "minus": list, "top": int, "where": str}
 
 
@@ -106,7 +106,7 @@ def draw_instead(collection: Collection, query: Query, drawer: Drawer, *, top: i
         UsageError: if the query has no words.
     """
     request = Request(
-        words=drawable_words(query), count=max(_NUM_DRAWN, top), keep=top, how=Sampling(guidance=_GUIDANCE)
+        words=drawable_words(query), count=max(_NUM_DRAWN, top), keep=top, how=Sampling(guidance=GUIDANCE)
     )
     return draw(drawer, request, ranker=collection.embedder, report=report, say=say)
 

@@ -1,6 +1,6 @@
 """What a run starts from: nothing, published weights of a trunk, or another model and its tokenizer."""
 
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +12,7 @@ from torch import nn
 from limner.config import to_dict
 from limner.data.tokenizer import Tokenizer
 from limner.errors import ModelError, UsageError, system_errors
-from limner.generation.drawer import load_dvae
+from limner.generation.drawer import load_drawer, load_dvae
 from limner.interop.efficientnet import load_efficientnet_lite0
 from limner.models.checkpoints import MODELS
 from limner.models.dalle import DALLEConfig
@@ -22,13 +22,16 @@ from limner.models.stir import STIRConfig
 from limner.nn.inverted_residual import InvertedResidualTrunk
 from limner.objectives.base import Objective
 from limner.recipes.base import Run
-from limner.search.reranker import Reranker
+from limner.search.reranker import load_reranker
 
 __all__ = [
+    "Start",
     "build_model",
     "dvae_of",
+    "has_other_codes",
     "is_beside",
     "load_beside",
+    "load_start",
     "save_beside",
     "with_codes_of",
     "with_sizes_of",
@@ -42,33 +45,82 @@ _BEGINNINGS = {"bias": "bias", "log_scale": "temperature"}
 """Parameters that begin where the run sets the field, if it sets it otherwise than the model it starts from."""
 
 
-def with_sizes_of(run: Run, start: Reranker) -> Run:
-    """Return a run whose model has the sizes of the one it starts from, where it has such a part.
+_WHOLE = ("dalle", "dvae")
+"""Kinds that start from one of their own alone, all of whose weights they take over."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """The model that a run starts from, with its tokenizer if it reads words and its dVAE if it draws."""
+
+    name: str
+    model: Any
+    tokenizer: Tokenizer | None = None
+    dvae: DVAE | None = None
+
+
+def load_start(run: Run, name: str | Path) -> Start:
+    """Return the model of a name or folder for a run to start from; a dVAE may also be that of a DALL-E.
 
     Raises:
-        ModelError: if that is neither a model of the run's kind nor a CLIP.
+        ModelError: if there is no such model, it is damaged, or of a kind that the run cannot start from.
     """
-    known: Any = start.model.config
-    if start.kind not in ("clip", run.model.kind) and (start.kind, run.model.kind) != ("extractor", "stir"):
+    if run.model.kind == "dvae":
+        return Start(name=str(name), model=load_dvae(name))
+    if run.model.kind == "dalle":
+        drawer = load_drawer(name)
+        return Start(name=str(name), model=drawer.model, tokenizer=drawer.tokenizer, dvae=drawer.dvae)
+    ranker = load_reranker(name)
+    if ranker.kind not in ("clip", run.model.kind) and (ranker.kind, run.model.kind) != ("extractor", "stir"):
         raise ModelError(
-            f"{start.name} is of the kind '{start.kind}', from which a '{run.model.kind}' cannot start; give a CLIP"
+            f"{name} is of the kind '{ranker.kind}', from which a '{run.model.kind}' cannot start; give a CLIP"
         )
+    return Start(name=str(name), model=ranker.model, tokenizer=ranker.tokenizer)
+
+
+def with_sizes_of(run: Run, start: Start) -> Run:
+    """Return a run whose model has the sizes of the one it starts from, where it has such a part."""
+    known: Any = start.model.config
     names = {field.name for field in fields(run.model)} & {field.name for field in fields(known)} - {"kind"}
     return replace(run, model=replace(run.model, **{name: getattr(known, name) for name in names}))
 
 
-def dvae_of(run: Run) -> DVAE | None:
-    """Return the dVAE that a run names, None if it does not teach to draw.
+def dvae_of(run: Run, start: Start | None) -> DVAE | None:
+    """Return the dVAE that a run names, else that of the DALL-E it starts from; None if it does not teach to draw.
 
     Raises:
-        UsageError: if it names none.
-        ModelError: if there is no such dVAE.
+        UsageError: if there is none.
+        ModelError: if there is no such dVAE, or the DALL-E that the run starts from does not draw its codes.
     """
     if run.drawing is None:
         return None
+    if start is not None and not run.drawing.dvae:
+        return start.dvae
     if not run.drawing.dvae:
         raise UsageError("name the dVAE whose codes are to be learned: --set drawing.dvae=RUN, of `limner train dvae`")
-    return load_dvae(run.drawing.dvae)
+    dvae = load_dvae(run.drawing.dvae)
+    if start is not None:
+        drawn, made = ((each.num_codes, each.grid_size) for each in (start.model.config, dvae.config))
+        if drawn != made:
+            raise ModelError(
+                f"{start.name} draws {_places(*drawn)}, and {run.drawing.dvae} has {_places(*made)}; leave out "
+                "drawing.dvae to go on with its own dVAE, or start without --from"
+            )
+    return dvae
+
+
+def has_other_codes(start: Start, dvae: DVAE) -> bool:
+    """Return whether codes mean something else to a dVAE than to that of the DALL-E that a run starts from."""
+    assert start.dvae is not None
+    own, other = start.dvae.state_dict(), dvae.state_dict()
+    if start.dvae.config != dvae.config:
+        return True
+    # Weights that were exported as float16 and read back are the same ones.
+    return not all(torch.allclose(own[name], tensor, rtol=1e-2, atol=1e-3) for name, tensor in other.items())
+
+
+def _places(num_codes: int, grid_size: int) -> str:
+    return f"{grid_size} x {grid_size} places of {num_codes} codes"
 
 
 def with_codes_of(run: Run, dvae: DVAE) -> Run:
@@ -120,11 +172,11 @@ def with_vocabulary(run: Run, tokenizer: Tokenizer, *, is_new: bool) -> Run:
     return replace(run, model=model)
 
 
-def build_model(run: Run, start: Reranker | None) -> nn.Module:
+def build_model(run: Run, start: Start | None) -> nn.Module:
     """Return the model of a run with the weights it starts from; what a CLIP lacks of it starts at random.
 
     Raises:
-        ModelError: if the sizes of the two differ.
+        ModelError: if the sizes of the two differ, or a dVAE or DALL-E has other parts than the run asks for.
     """
     torch.manual_seed(run.loop.seed)
     model: nn.Module = MODELS[run.model.kind][0](run.model)
@@ -134,6 +186,13 @@ def build_model(run: Run, start: Reranker | None) -> nn.Module:
         return model
     own = model.state_dict()
     shared = {name: tensor for name, tensor in start.model.state_dict().items() if name in own}
+    unlike = sorted(own.keys() - shared.keys()) or sorted(start.model.state_dict().keys() - own.keys())
+    if unlike and run.model.kind in _WHOLE:
+        holder = "the run" if unlike[0] in own else start.name
+        raise ModelError(
+            f"of {start.name} and what the run asks for, only {holder} has {unlike[0]}; leave the parts as they are, "
+            "or start without --from"
+        )
     asked, known = to_dict(run.model), to_dict(start.model.config)
     for name, setting in _BEGINNINGS.items():
         if asked.get(setting) != known.get(setting):

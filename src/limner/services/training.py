@@ -26,12 +26,15 @@ from limner.models.relevance import reads_texts
 from limner.recipes import RECIPES
 from limner.recipes.base import Run
 from limner.search.calibrate import write_calibration
-from limner.search.reranker import Reranker, load_reranker
+from limner.search.reranker import load_reranker
 from limner.services.calibrating import calibrate, describe
 from limner.services.courses import COURSES, Course, Material
 from limner.services.starting import (
+    Start,
     build_model,
     dvae_of,
+    has_other_codes,
+    load_start,
     save_beside,
     with_codes_of,
     with_sizes_of,
@@ -53,7 +56,10 @@ _FEW_CODES = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingReport:
-    """What a finished run reached on held-out captions; `before` is the model it started from, if any."""
+    """What a finished run reached on what is held out; `before` is the model it started from, if any.
+
+    `judge` names the figure of which less is worse.
+    """
 
     run: Path
     steps: int
@@ -63,11 +69,12 @@ class TrainingReport:
     after: dict[str, float]
     num_truncated: int
     kind: str
+    judge: str
 
     @property
     def got_worse(self) -> bool:
-        """Whether fine-tuning lost rank-1 hits on held-out captions."""
-        return self.before is not None and self.after.get("R@1", 0.0) < self.before["R@1"]
+        """Whether fine-tuning lost rank-1 hits, or what else judges a run of this kind, on what is held out."""
+        return self.before is not None and self.after[self.judge] < self.before[self.judge]
 
 
 def start_run(
@@ -92,17 +99,12 @@ def start_run(
         raise UsageError("give the picture sets to train on with --data SET")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} is not empty; go on with it by `limner train --resume {out}`, or choose another --out")
-    settings = settings or {}
-    run = RECIPES[recipe]()
-    if "model.kind" in settings:
-        run = override(run, {"model.kind": settings["model.kind"]})
-    start = _start_of(run, initial)
-    if start:
-        run = with_sizes_of(run, start)
-    run = override(run, settings)
-    dvae = dvae_of(run)
+    run, start = _asked(recipe, initial, settings or {})
+    dvae = dvae_of(run, start)
     if dvae is not None:
         run = with_codes_of(run, dvae)
+        if start and has_other_codes(start, dvae):
+            say(f"warning: {start.name} learned the codes of another dVAE than the one named; it starts nearly anew")
     sets, rows, _ = open_sets(data)
     known = start.tokenizer if start else None
     tokenizer = known or _new_tokenizer(run, sets, rows)
@@ -134,13 +136,13 @@ def start_run(
             raise
 
 
-def _start_of(run: Run, initial: str | None) -> Reranker | None:
-    """Return the model that a run starts from, if any."""
-    if initial and run.drawing:
-        raise UsageError("a DALL-E starts from a dVAE alone: leave out --from, and give --set drawing.dvae=RUN")
-    if initial and run.tokenizer is None:
-        raise UsageError("a dVAE starts from nothing: leave out --from, or go on with a run by --resume RUN")
-    return load_reranker(initial) if initial else None
+def _asked(recipe: str, initial: str | None, settings: Mapping[str, str]) -> tuple[Run, Start | None]:
+    """Return the run of a recipe as the settings change it, with the sizes of the model it starts from, and that."""
+    run = RECIPES[recipe]()
+    if "model.kind" in settings:
+        run = override(run, {"model.kind": settings["model.kind"]})
+    start = load_start(run, initial) if initial else None
+    return override(with_sizes_of(run, start) if start else run, settings), start
 
 
 def _new_tokenizer(run: Run, sets: Sequence[PictureSet], rows: Sequence[np.ndarray]) -> Tokenizer | None:
@@ -185,7 +187,7 @@ def _go_on(out: Path, *, report: Report, say: Say) -> TrainingReport:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise TrainingError(f"{out} is not a run that can be resumed ({error}); start one with --out") from None
     sets, rows, held_out_rows = open_sets([Path(path) for path in values["data"]])
-    start = load_reranker(values["initial"]) if values["initial"] else None
+    start = load_start(run, values["initial"]) if values["initial"] else None
     material = Material(
         out=out,
         run=run,
@@ -213,16 +215,17 @@ def _go_on(out: Path, *, report: Report, say: Say) -> TrainingReport:
             monitor=_monitor(material, course, log, report=report),
         )
     _save(out / "last", final, material, course)
-    best = load_model(out)
+    after = course.figures(load_model(out))
     outcome = TrainingReport(
         run=out,
         steps=run.loop.num_steps,
         num_pictures=len(course.loader) if course.what == "pictures" else 0,
         num_held_out=len(material.held_out),
         before=before or None,
-        after=course.figures(best),
+        after=after,
         num_truncated=course.loader.num_truncated,
         kind=run.model.kind,
+        judge="R@1" if "R@1" in after else course.judge,
     )
     _tell(outcome, course.loader.num_broken, say)
     if course.asks and len(material.held_out) and (run.ranking is None or run.ranking.document == "picture"):

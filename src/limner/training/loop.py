@@ -14,6 +14,7 @@ from limner.config import Count, NotNegative, Seed, Share, Whole
 from limner.errors import TrainingError
 from limner.objectives.base import Objective
 from limner.training.averaging import WeightAverage
+from limner.training.distributed import average_gradients, average_metrics, is_first_rank
 from limner.training.optimizer import OptimizerConfig, build_optimizer
 from limner.training.precision import autocast
 from limner.training.schedule import warmup_cosine
@@ -60,7 +61,8 @@ def train(
     """Train until `num_steps`, from the newest state in `folder` if there is one; return the weights to use.
 
     `batches(n)` is the stream from its n-th batch on. Randomness is seeded by the step, so a resumed run gives the
-    weights of an uninterrupted one, bit for bit.
+    weights of an uninterrupted one, bit for bit. Where `torch.distributed` is up, each process brings its part of the
+    batches, all step by their mean gradient, and the first one logs, validates and saves.
 
     Raises:
         TrainingError: if the loss is not finite; the state before that step is saved first.
@@ -78,7 +80,9 @@ def train(
         started = time.perf_counter()
         metrics = _update(objective, stream, optimizer, config, step)
         if metrics is None:
-            where = save_state(folder, step=step, parts=parts, optimizer=optimizer, facts={"best": best})
+            where = folder / f"step-{step:08d}"
+            if is_first_rank():
+                where = save_state(folder, step=step, parts=parts, optimizer=optimizer, facts={"best": best})
             raise TrainingError(
                 f"the loss or its gradient is not finite at step {step}; the weights before it are in {where}: "
                 "resume with a lower optimizer.learning_rate or with loop.precision=float32"
@@ -86,6 +90,8 @@ def train(
         step += 1
         if average:
             average.update(objective.model, step)
+        if not is_first_rank():
+            continue
         monitor.log(step, metrics | {"seconds": time.perf_counter() - started})
         if step % config.validate_every == 0 or step == config.num_steps:
             figures = _validate(judged, monitor)
@@ -119,7 +125,9 @@ def _update(
         (output.loss / config.accumulation_steps).backward()
         for name, value in (output.metrics | {"loss": output.loss.detach()}).items():
             totals[name] = totals.get(name, 0.0) + float(value) / config.accumulation_steps
+    totals = average_metrics(totals)
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    average_gradients(parameters)
     norm = float(nn.utils.clip_grad_norm_(parameters, config.clip_norm or math.inf))
     if not (math.isfinite(norm) and math.isfinite(totals["loss"])):
         for buffer, before in zip(objective.buffers(), buffers, strict=True):

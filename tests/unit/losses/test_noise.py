@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from limner.losses.noise import draw, from_index, in_batch, log_probability, uniform, unigram
+from limner.losses.noise import draw, even_batch, from_index, in_batch, log_probability, uniform, unigram
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -22,6 +22,14 @@ def tables() -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("name", tables())
 def test_probabilities_sum_to_one(name: str) -> None:
     torch.testing.assert_close(tables()[name].exp().sum(dim=1), torch.ones(len(tables()[name]), dtype=torch.float64))
+
+
+def test_a_batch_of_an_epoch_is_a_sample_of_uniform_noise_without_each_querys_own_item() -> None:
+    own, log_q, share = even_batch(torch.zeros(3, 4), 5)
+    of_all = uniform(5)[0].float()
+    torch.testing.assert_close(own, of_all[:3])
+    torch.testing.assert_close(log_q, of_all[:4])
+    torch.testing.assert_close(share, 4 * of_all[:3].exp())
 
 
 def test_unigram_weighs_counts_by_a_power() -> None:

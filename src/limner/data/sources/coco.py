@@ -9,7 +9,7 @@ from limner.data.sources.items import Items, Rejected, SourceOptions
 from limner.data.sources.metadata import Metadata
 from limner.data.sources.paths import read_within
 from limner.data.sources.tables import read_rows
-from limner.data.sources.texts import captions_in, clean
+from limner.data.sources.texts import captions_in, clean, unicode_in
 from limner.errors import DataError, PictureError
 
 __all__ = ["read_captions_json"]
@@ -22,7 +22,7 @@ def read_captions_json(path: Path, options: SourceOptions) -> Items:
     is read as a table.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig", errors="replace"))
+        content = json.loads(path.read_text(encoding=unicode_in(path), errors="replace"))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not JSON ({error}); repair it") from None
     if isinstance(content, list):

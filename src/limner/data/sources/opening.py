@@ -1,5 +1,6 @@
 """From a path to a reader: which layout a source has."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +25,8 @@ READERS: dict[str, Callable[[Path, SourceOptions], Items]] = {
     ".tar": read_tar,
 }
 
+_COMPRESSED_TAR = re.compile(r"\.(tar\.\w+|tgz|tbz2?|txz|tzst)$", re.IGNORECASE)
+
 
 def open_source(source: str | Path, options: SourceOptions | None = None) -> Items:
     """Return the records of a folder, a file of a known layout, several such (`{000..015}.tar`), or a picture set.
@@ -38,6 +41,8 @@ def open_source(source: str | Path, options: SourceOptions | None = None) -> Ite
     if len(paths) == 1 and paths[0].is_dir():
         return _open_folder(paths[0], options)
     for path in paths:
+        if _COMPRESSED_TAR.search(path.name):
+            raise DataError(f"{path} is compressed; unpack it to a plain .tar first")
         if path.suffix.lower() not in READERS:
             raise DataError(f"{path} is of no known layout; import a folder, {', '.join(READERS)}")
     return _one_after_another(paths, options)

@@ -15,7 +15,7 @@ from limner.data.sources.delimited import open_delimited
 from limner.data.sources.items import Items, Note, Rejected, SourceOptions
 from limner.data.sources.metadata import Metadata
 from limner.data.sources.paths import read_within
-from limner.data.sources.texts import clean
+from limner.data.sources.texts import clean, unicode_in
 from limner.errors import DataError, PictureError
 
 __all__ = ["read_delimited", "read_json_lines", "read_parquet", "read_rows"]
@@ -38,7 +38,7 @@ def read_json_lines(path: Path, options: SourceOptions) -> Items:
     """Yield the pictures that a file with one JSON object a line names."""
 
     def rows() -> Iterator[Row]:
-        with path.open(encoding="utf-8-sig", errors="replace") as file:
+        with path.open(encoding=unicode_in(path), errors="replace") as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
                     yield _json_row(line, f"line {number} of {path}")

@@ -23,6 +23,8 @@ __all__ = [
     "read_text",
     "split_named",
     "tags_in",
+    "unicode_in",
+    "unicode_of",
 ]
 
 _LANGUAGE = re.compile(r"[a-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}", re.ASCII)
@@ -32,7 +34,18 @@ _SPLITS = {
     **dict.fromkeys(("test", "testing", "tst"), "test"),
 }
 LARGEST_TEXT = 4 << 20
+_SAMPLE_BYTES = 1 << 16
 LEGACY_ENCODINGS = {"cp1251": "Windows-1251", "cp1252": "Windows-1252"}
+# UTF-32's mark begins as UTF-16's does, so it comes first.
+_MARKS = {
+    b"\xff\xfe\0\0": "utf-32",
+    b"\0\0\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+}
+# The high bytes of most alphabets in UTF-16; hardly ever found in UTF-8.
+_LOW = bytes(range(9))
+_WIDE = {"utf-32-le": 4, "utf-32-be": 4, "utf-16-le": 2, "utf-16-be": 2}
 TEXT_KEYS = ("caption", "captions", "text", "texts", "raw", "sentence", "title", "description")
 
 
@@ -44,9 +57,10 @@ def clean(text: str) -> str:
 
 
 def encoding_of(data: bytes) -> str:
-    """Return the encoding that bytes are most likely in: UTF-8, UTF-16 with a mark, Windows-1251 or Windows-1252."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return "utf-16"
+    """Return the encoding that bytes are most likely in: UTF-8, -16 or -32, Windows-1251 or Windows-1252."""
+    encoding = unicode_of(data)
+    if encoding != "utf-8-sig":
+        return encoding
     try:
         data.decode("utf-8-sig")
         return "utf-8-sig"
@@ -54,6 +68,41 @@ def encoding_of(data: bytes) -> str:
         if error.reason == "unexpected end of data" and error.end >= len(data):
             return "utf-8-sig"
     return _single_byte(data)
+
+
+def unicode_of(data: bytes) -> str:
+    """Return UTF-16 or -32 for bytes with its mark, or that are as full of zeros and the like as it is, else UTF-8."""
+    for mark, encoding in _MARKS.items():
+        if data.startswith(mark):
+            return encoding
+    sample = data[:_SAMPLE_BYTES]
+    num_low = len(sample) - len(sample.translate(None, _LOW))
+    return (_without_mark(sample) if num_low > len(sample) / 4 else "") or "utf-8-sig"
+
+
+def unicode_in(path: Path) -> str:
+    """Return the encoding of a file that must be in Unicode, as JSON must, by how it begins."""
+    with path.open("rb") as file:
+        return unicode_of(file.read(_SAMPLE_BYTES))
+
+
+def _without_mark(data: bytes) -> str:
+    """Return the encoding of UTF-16 or -32 without a mark, "" if bytes are neither.
+
+    Spaces and signs give the order of the bytes away: the wrong one makes rare letters of them.
+    """
+    found: dict[str, int] = {}
+    for encoding, width in _WIDE.items():
+        whole = data[: len(data) // width * width]
+        try:
+            text = whole.decode(encoding)
+        except UnicodeDecodeError as error:
+            if error.end < len(whole):  # a sample may end within a letter
+                continue
+            text = whole[: error.start].decode(encoding)
+        if "\0" not in text:
+            found[encoding] = sum(letter < "\x80" for letter in text)
+    return max(found, key=lambda encoding: found[encoding], default="")
 
 
 def _single_byte(data: bytes) -> str:

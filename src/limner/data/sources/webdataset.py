@@ -16,12 +16,20 @@ __all__ = ["read_tar"]
 _MOST_PARTS = 64
 _TEXTS = ("txt", "caption", "json", "cls")
 
+_COMPRESSIONS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+_LONGEST_MARK = max(map(len, _COMPRESSIONS))
+
 Parts = dict[str, bytes]
 
 
 def read_tar(path: Path, options: SourceOptions) -> Items:
     """Yield the pictures of one shard, sample by sample; `cls` and `json` beside captions in `txt` are understood."""
     try:
+        with path.open("rb") as file:
+            kind = _compression_of(file.read(_LONGEST_MARK))
+        if kind:
+            yield Rejected(name=str(path), reason=f"is compressed with {kind}; unpack it to a plain .tar first")
+            return
         with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
             for key, parts in _samples(tar):
                 yield from _items(f"{path.stem}/{clean(key)}", parts, options)
@@ -33,6 +41,11 @@ def read_tar(path: Path, options: SourceOptions) -> Items:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         yield Rejected(name=str(path), reason=f"is a damaged or truncated tar ({error}); what came before is kept")
+
+
+def _compression_of(data: bytes) -> str:
+    """Return the name of the compression that a file beginning so is in, "" if in none that is known."""
+    return next((kind for mark, kind in _COMPRESSIONS.items() if data.startswith(mark)), "")
 
 
 def _samples(tar: tarfile.TarFile) -> Iterator[tuple[str, Parts | str]]:

@@ -1,3 +1,4 @@
+import json
 import os
 import unicodedata
 from pathlib import Path
@@ -5,9 +6,20 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from limner.data.sources.metadata import Metadata
-from limner.data.sources.texts import captions_in, clean, decode_text, is_language, read_text, split_named, tags_in
+from limner.data.sources.opening import open_source
+from limner.data.sources.texts import (
+    captions_in,
+    clean,
+    decode_text,
+    encoding_of,
+    is_language,
+    read_text,
+    split_named,
+    tags_in,
+)
 from limner.errors import DataError
 
 JSON = st.recursive(
@@ -37,9 +49,31 @@ def test_lone_surrogates_are_replaced(text: str) -> None:
     assert clean("a\ud83d\ude00b") == "a😀b"
 
 
-@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60).filter(lambda text: "\r" not in text))
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0"), max_size=60))
 def test_unicode_is_read_as_it_is(text: str) -> None:
     assert decode_text(text.encode()) == (text.removeprefix("\ufeff"), "")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("text", ["a red fox\n", "Съешь же ещё этих мягких булок", "path,caption\na.png,красный 🦊\n"])
+def test_wide_unicode_is_read_with_and_without_a_mark(text: str, encoding: str, tmp_path: Path) -> None:
+    assert decode_text(text.encode(encoding)) == (text, "")
+    assert encoding_of(text.encode(encoding)[:-1]).startswith(encoding)
+    if "," not in text:
+        return
+    for name, content in {
+        "t.csv": text,
+        "t.jsonl": json.dumps({"path": "a.png", "caption": "красный 🦊"}, ensure_ascii=False) + "\n",
+        "t.json": json.dumps([{"path": "a.png", "caption": "красный 🦊"}], ensure_ascii=False),
+    }.items():
+        (tmp_path / name).write_bytes(content.encode(encoding))
+        Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+        records = list(open_source(tmp_path / name))
+        assert [caption.text for record in records for caption in record.captions] == ["красный 🦊"], name
+
+
+def test_a_stray_zero_is_no_other_encoding() -> None:
+    assert decode_text("a red fox\0 and a дом".encode()) == ("a red fox\0 and a дом", "")
 
 
 @given(st.binary(max_size=200))
@@ -83,7 +117,6 @@ def test_splits_have_one_name() -> None:
     ]
 
 
-@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no device without an end")
 def test_what_has_no_end_is_no_text(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.txt")
     (tmp_path / "device.txt").symlink_to("/dev/zero")

@@ -1,6 +1,10 @@
+import bz2
+import gzip
 import io
 import json
+import lzma
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,7 @@ from limner.data.picture_set import Record
 from limner.data.sources import webdataset
 from limner.data.sources.items import Note, Rejected
 from limner.data.sources.opening import open_source
+from limner.errors import DataError
 
 PNG = encoded(Image.new("RGB", (20, 20), "red"), "PNG")
 
@@ -111,6 +116,18 @@ def test_a_truncated_tar_keeps_what_came_before(tmp_path: Path) -> None:
         records, rejected, _ = read(path)
         assert 0 < len(records) < 9
         assert "truncated" in next(iter(rejected.values()))
+
+
+@pytest.mark.parametrize(("kind", "squeeze"), [("gzip", gzip.compress), ("bzip2", bz2.compress), ("xz", lzma.compress)])
+def test_a_compressed_tar_is_named_as_one(tmp_path: Path, kind: str, squeeze: Callable[[bytes], bytes]) -> None:
+    path = tar_of(tmp_path / "a.tar", [("a.png", PNG)])
+    path.write_bytes(squeeze(path.read_bytes()))
+    records, rejected, _ = read(path)
+    assert not records and list(rejected) == [str(path)]
+    assert f"is compressed with {kind}" in rejected[str(path)] and "truncated" not in rejected[str(path)]
+    path = path.rename(tmp_path / "a.tar.gz")
+    with pytest.raises(DataError, match="is compressed"):
+        list(open_source(path))
 
 
 def test_damaged_headers_end_the_shard_not_the_import(tmp_path: Path) -> None:
