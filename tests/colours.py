@@ -26,6 +26,8 @@ class ColourEmbedder(Embedder):
         self.fingerprint = "colours"
         self.embed_dim = len(COLOURS) + 1
 
+    reads_texts = True
+
     @property
     def image_size(self) -> int:
         return 48

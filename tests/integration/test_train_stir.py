@@ -6,12 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file
 from tests.command import Command, finish, start
 from tests.photos import paint
 from tests.shapes import write_split_shapes
 
-from limner.models.checkpoints import load_model
+from limner.models.checkpoints import load_model, save_model
+from limner.models.extractor import Extractor, ExtractorConfig
+from limner.nn.transformer import TransformerConfig
+from limner.nn.vision import VisionTransformerConfig
 from limner.search.embedder import load_embedder
 from limner.search.mine import read_negatives
 from limner.search.reranker import load_reranker
@@ -129,6 +133,23 @@ def test_the_other_forms_learn_too(limner: Command, shapes: Path, extractor: Pat
     assert status == 0, err
     assert "step 0: mined" in err
     assert load_reranker(tmp_path / "run").kind == "stir"
+
+
+@pytest.mark.parametrize("form", ["pair", "cached"])
+def test_it_starts_from_an_extractor_without_words(limner: Command, shapes: Path, tmp_path: Path, form: str) -> None:
+    vision = VisionTransformerConfig(
+        image_size=32, patch_size=8, transformer=TransformerConfig(dim=32, depth=2, num_heads=2)
+    )
+    start = Extractor(ExtractorConfig(vision=vision, embed_dim=32))
+    save_model(tmp_path / "extractor", start)
+    changes = {"model.form": form, "loop.num_steps": "2", "loop.warmup_steps": "1", "loader.batch_size": "8"}
+    changes |= {"loader.num_threads": "1", "loop.optimizer.spans.vision": "[1, 2]", "loop.optimizer.rates.vision": "0"}
+    changes |= {"tokenizer.vocab_size": "300"}
+    status, _, err = limner(*words("stir", shapes, tmp_path / "run", changes), "--from", tmp_path / "extractor")
+    assert status == 0, err
+    assert "step 0: mined" in err and "before:" in err
+    learned = load_model(tmp_path / "run").state_dict()
+    assert all(torch.equal(learned[name], tensor) for name, tensor in start.state_dict().items() if "vision" in name)
 
 
 def test_a_collection_made_before_is_upgraded_and_asked_with_a_picture(

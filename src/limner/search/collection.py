@@ -24,7 +24,7 @@ from limner.search.manifest import Manifest, is_collection, manifest_version, re
 from limner.search.query import Query, Term, embed_terms, mix
 from limner.search.relevance import judge_hits
 from limner.search.reranker import Reranker
-from limner.search.retrieve import HIDDEN_COLUMNS, Hit, Retriever, build_index, index_is_due, measure_index
+from limner.search.retrieve import HIDDEN_COLUMNS, Hit, Retriever, index_is_due, renew_index
 from limner.search.rows import SKIPPED_SCHEMA, schema_of
 from limner.search.scanning import Source, find_pictures, find_sources
 from limner.search.second_stage import SecondStage, facts_of
@@ -34,7 +34,6 @@ from limner.search.sync import Progress, SyncReport, synchronize
 __all__ = ["Collection"]
 
 _LOCK = ".lock"
-_MEASURED_QUERIES = 128
 
 
 class Collection:
@@ -66,8 +65,8 @@ class Collection:
         draft = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
         try:
             draft.chmod(0o755)
-            Table.create(draft / _pictures_of(manifest), schema_of(embedder.embed_dim))
-            Table.create(draft / _skipped_of(manifest), SKIPPED_SCHEMA)
+            Table.create(draft / manifest.pictures_folder, schema_of(embedder.embed_dim))
+            Table.create(draft / manifest.skipped_folder, SKIPPED_SCHEMA)
             write_manifest(draft, manifest)
             draft.rename(path)
         except BaseException as error:
@@ -177,8 +176,8 @@ class Collection:
                 rerankers=old.rerankers,
             )
             self._remove_tables(keep=old)
-            table = Table.create(self.path / _pictures_of(manifest), schema_of(embedder.embed_dim))
-            skipped = Table.create(self.path / _skipped_of(manifest), SKIPPED_SCHEMA)
+            table = Table.create(self.path / manifest.pictures_folder, schema_of(embedder.embed_dim))
+            skipped = Table.create(self.path / manifest.skipped_folder, SKIPPED_SCHEMA)
             report = synchronize(
                 table, skipped, embedder, found, sources, metadata=said, keepers=seconds, progress=progress
             )
@@ -320,8 +319,8 @@ class Collection:
         self.manifest = read_manifest(self.path)
         self._seconds: dict[str, SecondStage] = {}
         self._written = manifest_version(self.path)
-        self._table = Table.open(self.path / _pictures_of(self.manifest))
-        self._skipped = Table.open(self.path / _skipped_of(self.manifest))
+        self._table = Table.open(self.path / self.manifest.pictures_folder)
+        self._skipped = Table.open(self.path / self.manifest.skipped_folder)
         self._retriever = Retriever(self._table)
 
     def _refresh(self) -> None:
@@ -357,7 +356,7 @@ class Collection:
     def _remove_tables(self, keep: Manifest) -> None:
         """Delete what a killed or finished change of the model has left."""
         for folder in self.path.glob("pictures*.lance"):
-            if folder.name not in (_pictures_of(keep), _skipped_of(keep)):
+            if folder.name not in (keep.pictures_folder, keep.skipped_folder):
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _tidy(self) -> None:
@@ -365,17 +364,8 @@ class Collection:
         self._table.compact()
         self._skipped.compact()
         if index_is_due(self._table):
-            build_index(self._table)
-            queries, kind = self._sample_queries()
-            self._write_manifest(replace(self.manifest, index=measure_index(self._table, queries, kind)))
-
-    def _sample_queries(self) -> tuple[np.ndarray, str]:
-        """Return embeddings of captions to measure the index with, or of pictures where there are few captions."""
-        captions = self._table.read(["caption"], where="caption IS NOT NULL")["caption"].to_pylist()
-        if len(captions) >= _MEASURED_QUERIES:
-            chosen = np.random.default_rng(0).choice(len(captions), _MEASURED_QUERIES, replace=False)
-            return self.embedder.embed_texts([captions[number] for number in chosen]), "captions"
-        return self._retriever.sample()[:_MEASURED_QUERIES].astype(np.float32), "pictures"
+            index = renew_index(self._table, self._retriever, self.embedder)
+            self._write_manifest(replace(self.manifest, index=index))
 
     def _write_manifest(self, manifest: Manifest) -> None:
         try:
@@ -407,11 +397,3 @@ def _manifest_of(embedder: Embedder) -> Manifest:
 
 def _joined(places: Sequence[str], sources: Sequence[Source]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*places, *(source.place for source in sources)]))
-
-
-def _pictures_of(manifest: Manifest) -> str:
-    return f"{manifest.table}.lance"
-
-
-def _skipped_of(manifest: Manifest) -> str:
-    return f"{manifest.table}-skipped.lance"

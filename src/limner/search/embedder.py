@@ -46,6 +46,11 @@ class Embedder:
         return float(self.model.scale().detach())
 
     @property
+    def reads_texts(self) -> bool:
+        """Whether words can be embedded, and not pictures only."""
+        return isinstance(self.model, CLIP)
+
+    @property
     def image_size(self) -> int:
         """The side of the square, in pixels, that pictures are fitted into."""
         return int(self.model.config.vision.image_size)
@@ -75,7 +80,7 @@ class Embedder:
         return _numpy(parts, self.embed_dim)
 
     def _encode(self, texts: Sequence[str]) -> Embeddings:
-        if isinstance(self.model, Extractor) or self.tokenizer is None:
+        if not isinstance(self.model, CLIP) or self.tokenizer is None:
             raise UsageError(f"{self.name} embeds pictures and reads no words; ask with a picture, or take a CLIP")
         return self.model.encode_texts(self.tokenizer.encode(texts, self.model.config.text.length)[0])
 

@@ -62,6 +62,16 @@ class Manifest:
     rerankers: dict[str, RerankerFacts] = field(default_factory=dict)
     format: int = _FORMAT
 
+    @property
+    def pictures_folder(self) -> str:
+        """The folder of the table of pictures, inside the collection's."""
+        return f"{self.table}.lance"
+
+    @property
+    def skipped_folder(self) -> str:
+        """The folder of the table of pictures that were left out."""
+        return f"{self.table}-skipped.lance"
+
 
 def is_collection(path: Path) -> bool:
     """Whether a folder holds a collection."""

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from lance.dataset import VectorIndexReader
 
+from limner.search.embedder import Embedder
 from limner.search.filters import checked_condition, named_columns
 from limner.search.manifest import IndexFacts
 from limner.search.resident import Resident, train_centroids
@@ -23,6 +24,7 @@ __all__ = [
     "index_is_due",
     "load_resident",
     "measure_index",
+    "renew_index",
 ]
 
 INDEX_ABOVE = 50_000
@@ -31,6 +33,7 @@ RESIDENT_BYTES = 2 << 30
 # From this many searches on, reading all vectors once is cheaper than asking the disk each time.
 _SEARCHES_FROM_DISK = 4
 _SAMPLE = 1024
+_MEASURED_QUERIES = 128
 _STALE_SHARE = 0.1
 _GOOD_RECALL = 0.985
 _INDEX = "vector_idx"
@@ -208,6 +211,16 @@ def measure_index(table: Table, queries: np.ndarray, kind: str) -> IndexFacts:
         queries=kind,
         num_rows=len(table),
     )
+
+
+def renew_index(table: Table, retriever: Retriever, embedder: Embedder) -> IndexFacts:
+    """Build the index and measure it with captions; with pictures where these are few, or no words are read."""
+    build_index(table)
+    captions = table.read(["caption"], where="caption IS NOT NULL")["caption"].to_pylist()
+    if not embedder.reads_texts or len(captions) < _MEASURED_QUERIES:
+        return measure_index(table, retriever.sample()[:_MEASURED_QUERIES].astype(np.float32), "pictures")
+    chosen = np.random.default_rng(0).choice(len(captions), _MEASURED_QUERIES, replace=False)
+    return measure_index(table, embedder.embed_texts([captions[number] for number in chosen]), "captions")
 
 
 def load_resident(table: Table) -> Resident:

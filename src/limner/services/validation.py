@@ -18,6 +18,7 @@ from limner.errors import PictureError
 from limner.evaluation.ranking import figures_of_scores, figures_of_vectors
 from limner.evaluation.reranking import best_columns, reranked
 from limner.models.clip import CLIP
+from limner.models.extractor import Extractor
 from limner.models.relevance import RelevanceModel
 from limner.models.stir import STIR
 from limner.nn.parts import Parts
@@ -175,7 +176,7 @@ def figures_of_reranking(held_out: HeldOut, judged: RelevanceModel, start: Relev
     scorer = Reranker(judged, None, name="run")
     pictures = held_out.squares(scorer.image_size)
     first = judged if isinstance(judged, CLIP) or (isinstance(judged, STIR) and judged.config.form != "pair") else start
-    if isinstance(first, CLIP | STIR):
+    if isinstance(first, CLIP | Extractor | STIR):
         vectors = picture_vectors(first, pictures)
     else:
         vectors = np.random.default_rng(0).standard_normal((len(pictures), 2)).astype(np.float32)

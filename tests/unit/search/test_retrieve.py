@@ -166,3 +166,22 @@ def test_a_large_collection_is_indexed_and_says_how_well(tmp_path, monkeypatch):
     collection.sync()
     assert collection.search("black", top=1)[0].path.endswith("black.png")
     assert collections.Collection.open(collection.path, CountingEmbedder()).facts()["num_pictures"] == rows + 1
+
+
+class WordlessEmbedder(CountingEmbedder):
+    reads_texts = False
+
+    def embed_texts(self, texts):
+        raise AssertionError("it reads no words")
+
+
+def test_an_index_of_captioned_pictures_is_measured_with_words_only_where_they_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(retrieve, "INDEX_ABOVE", 250)
+    for path in paint_some(tmp_path / "photos", 300):
+        path.with_suffix(".txt").write_text("red")
+    told = {}
+    for embedder in (CountingEmbedder(), WordlessEmbedder()):
+        collection = Collection.create(tmp_path / type(embedder).__name__, embedder)
+        collection.sync(tmp_path / "photos")
+        told[type(embedder).__name__] = collection.facts()["recall"]["queries"]
+    assert told == {"CountingEmbedder": "captions", "WordlessEmbedder": "pictures"}
