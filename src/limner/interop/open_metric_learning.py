@@ -6,9 +6,9 @@ perceptron with sigmoids says how likely they are not to show the same thing: si
 the score is minus its logit.
 """
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -45,7 +45,7 @@ def read_oml_checkpoint(path: Path) -> dict[str, Tensor]:
     """
     try:
         loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+    except UnpicklingError as error:
         reason = str(error).split("\n")[0]
         raise ModelError(
             f"{path} holds more than weights ({reason}), which could run code; where you trust it, save its weights "
