@@ -71,13 +71,14 @@ def encoding_of(data: bytes) -> str:
 
 
 def unicode_of(data: bytes) -> str:
-    """Return UTF-16 or -32 for bytes with its mark, or that are as full of zeros and the like as it is, else UTF-8."""
+    """Return UTF-16 or -32 for bytes with its mark, or that hold zeros and are as full of the like, else UTF-8."""
     for mark, encoding in _MARKS.items():
         if data.startswith(mark):
             return encoding
     sample = data[:_SAMPLE_BYTES]
     num_low = len(sample) - len(sample.translate(None, _LOW))
-    return (_without_mark(sample) if num_low > len(sample) / 4 else "") or "utf-8-sig"
+    is_wide = b"\0" in sample and num_low > len(sample) / 4
+    return (_without_mark(sample) if is_wide else "") or "utf-8-sig"
 
 
 def unicode_in(path: Path) -> str:
