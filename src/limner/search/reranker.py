@@ -47,7 +47,7 @@ class Reranker:
         """
         if self.tokenizer is None:
             raise UsageError(
-                f"{self.name} compares pictures with pictures; ask with pictures alone, or leave out --rerank"
+                f"{self.name} compares pictures with pictures; ask with --picture alone, or leave out --rerank"
             )
         length = self.model.config.text.length
         encode = self.tokenizer.encode
