@@ -145,7 +145,12 @@ CASES: dict[str, tuple[str, object, Callable[..., Tensor]]] = {
             stir_outputs,
         )
         for name, vision, depths in (("vit", SMALL_VIT, (0, 1, 2)), ("convolution", SMALL_CONVOLUTION, (0, 1)))
-        for form, num_separate in [("pair", 0), ("interaction", 0), *(("cached", depth) for depth in depths)]
+        for form, num_separate in [
+            ("pair", 0),
+            ("interaction", 0),
+            ("local", 0),
+            *(("cached", depth) for depth in depths),
+        ]
     },
 }
 JUDGES = {name: MODELS[kind][0] for name, (kind, _, _) in CASES.items() if issubclass(MODELS[kind][0], RelevanceModel)}

@@ -125,7 +125,7 @@ def test_a_re_ranker_keeps_no_tokenizer_and_starts_from_its_extractor(stir: Path
     assert loaded.config.kind == "stir" and loaded.config.vision == load_model(extractor).config.vision
 
 
-@pytest.mark.parametrize("form", ["pair", "interaction"])
+@pytest.mark.parametrize("form", ["pair", "interaction", "local"])
 def test_the_other_forms_learn_too(limner: Command, shapes: Path, extractor: Path, tmp_path: Path, form: str) -> None:
     changes = {"model.form": form, "loop.num_steps": "2", "loop.warmup_steps": "1", "loader.batch_size": "8"}
     changes |= {"loader.num_threads": "1", "loop.optimizer.spans.vision": "[1, 2]"}

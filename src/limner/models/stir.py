@@ -1,12 +1,14 @@
 """STIR: a siamese transformer reads two pictures together and says whether they show the same thing.
 
-Paper: https://arxiv.org/abs/2304.13393. Three forms of one question, the score being the log-odds of yes:
+Paper: https://arxiv.org/abs/2304.13393. Four forms of one question, the score being the log-odds of yes:
 
 pair         both pictures, one above the other -> one pass of the layers -> mean, or class token -> perceptron
 interaction  embeddings -> product and distance of each number -> perceptron, added to the scaled cosine
 cached       picture -> first layers \\
                                       last layers, jointly -> both means compared -> perceptron, added to the cosine
              picture -> first layers /
+local        embeddings, and tokens of a finer grid early in the trunk -> each token's nearest in the other picture ->
+             mean of these cosines, added to the cosine
 
 `pair` is the paper's. `cached` keeps what the first `num_separate` layers make of a candidate, so that only the last
 ones run for each pair; with all layers separate nothing is read jointly. A vision transformer's layers are its own
@@ -30,7 +32,7 @@ from limner.nn.parts import Parts, whole
 from limner.nn.scale import log_scale_of
 from limner.nn.transformer import Transformer, TransformerConfig
 from limner.nn.trunks import VisionConfig, build_vision
-from limner.nn.vision import VisionTransformerConfig, stretched
+from limner.nn.vision import VisionTransformer, VisionTransformerConfig, stretched
 from limner.types import Embeddings, Images, Tokens
 
 __all__ = ["STIR", "STIRConfig"]
@@ -45,12 +47,13 @@ class STIRConfig:
     """The form, the trunk and embedding as in CLIP, and the layers that read the pair.
 
     `layers` are for convolutional trunks. Both orders of a pair are averaged if it `is_symmetric` (STIR-Symmetric).
-    The cosine c counts as (c - cosine_threshold) / cosine_temperature, both learned from these values on. The paper's
-    published code has a perceptron with the activation sigmoid.
+    The cosine c counts as (c - cosine_threshold) / cosine_temperature, both learned from these values on, and so does
+    the mean of the local form's cosines, of tokens after `local_depth` blocks of the trunk (0: two thirds of them). The
+    paper's published code has a perceptron with the activation sigmoid.
     """
 
     kind: Literal["stir"] = "stir"
-    form: Literal["pair", "interaction", "cached"] = "cached"
+    form: Literal["pair", "interaction", "cached", "local"] = "cached"
     vision: VisionConfig = field(default_factory=VisionTransformerConfig)
     embed_dim: Count = 256
     layers: TransformerConfig = field(default_factory=lambda: TransformerConfig(dim=192, depth=4, num_heads=3))
@@ -61,9 +64,14 @@ class STIRConfig:
     is_symmetric: bool = True
     cosine_temperature: Positive = 0.1
     cosine_threshold: Finite = 0.6
+    local_depth: Whole = 0
+    local_temperature: Positive = 0.025
+    local_threshold: Finite = 0.5
 
     def __post_init__(self) -> None:
-        """Check that there are as many layers as shall read alone."""
+        """Check that there are as many layers as shall read alone, or blocks as shall be read."""
+        if self.local_depth > self.num_blocks:
+            raise ValueError(f"local_depth {self.local_depth} is more than the {self.num_blocks} blocks of the trunk")
         if self.num_separate > self.depth:
             raise ValueError(f"num_separate {self.num_separate} is more than the {self.depth} layers that there are")
 
@@ -73,6 +81,16 @@ class STIRConfig:
         if isinstance(self.vision, VisionTransformerConfig):
             return self.vision.transformer.depth
         return self.layers.depth
+
+    @property
+    def num_blocks(self) -> int:
+        """The number of blocks of the trunk."""
+        return self.depth if isinstance(self.vision, VisionTransformerConfig) else self.vision.num_blocks
+
+    @property
+    def num_local_blocks(self) -> int:
+        """After how many of them the local form takes its tokens."""
+        return self.local_depth or -(-2 * self.num_blocks // 3)
 
 
 class STIR(RelevanceModel):
@@ -85,7 +103,7 @@ class STIR(RelevanceModel):
         super().__init__()
         self.config = config
         self.vision = build_vision(config.vision)
-        if isinstance(config.vision, InvertedResidualConfig) and config.form != "interaction":
+        if isinstance(config.vision, InvertedResidualConfig) and config.form in ("pair", "cached"):
             self.over_grid = GridLayers(config.vision, config.layers, self.vision.feature_dim)
         dim = self.vision.feature_dim if isinstance(config.vision, VisionTransformerConfig) else config.layers.dim
         if config.form == "pair":
@@ -97,11 +115,18 @@ class STIR(RelevanceModel):
         if config.form == "interaction":
             self.head = _perceptron(2 * config.embed_dim, config)
             return
-        self.head = _perceptron(3 * dim, config)
-        self.dim = dim
+        if config.form == "local":
+            is_transformer = isinstance(self.vision, VisionTransformer)
+            self.dim = dim if is_transformer else self.vision.dim_after(config.num_local_blocks)
+            self.token_norm = nn.BatchNorm1d(self.dim, affine=False)
+            self.local_scale = log_scale_of(config.local_temperature)
+            self.local_threshold = nn.Parameter(torch.tensor(config.local_threshold))
+        else:
+            self.dim = dim
+            self.head = _perceptron(3 * dim, config)
         # The embedding travels in front of the tokens, in as many of their width as it takes.
-        self.num_carriers = -(-config.embed_dim // dim)
-        if config.num_separate < config.depth:
+        self.num_carriers = -(-config.embed_dim // self.dim)
+        if config.form == "cached" and config.num_separate < config.depth:
             self.sides = nn.Parameter(torch.randn(2, dim) * 0.02)
 
     def encode_images(self, images: Images) -> Embeddings:
@@ -114,7 +139,7 @@ class STIR(RelevanceModel):
             return whole(rearrange(images, "b c h w -> b h (w c)"))
         if self.config.form == "interaction":
             return whole(self.encode_images(images)[:, None])
-        features, tokens = self._read_alone(images)
+        features, tokens = self._read_local(images) if self.config.form == "local" else self._read_alone(images)
         unit = self._embeddings_of(features)
         filled = functional.pad(unit, (0, self.num_carriers * self.dim - unit.shape[1]))
         carriers = filled.view(len(unit), self.num_carriers, self.dim)
@@ -140,6 +165,8 @@ class STIR(RelevanceModel):
         likely = (cosines - self.cosine_threshold) * self.cosine_scale.exp()
         if self.config.form == "interaction":
             compared = torch.cat([one * other, (one - other).abs()], dim=1) * self.config.embed_dim**0.5
+        elif self.config.form == "local":
+            return likely + (self._local_cosines(first, second) - self.local_threshold) * self.local_scale.exp()
         else:
             compared = _compared(*self._read_jointly(first, second))
         return likely + self.head(compared)[:, 0].float()
@@ -170,6 +197,24 @@ class STIR(RelevanceModel):
             return self.vision.pooled(self.vision.transformer.last(tokens, after=alone))[0], tokens
         grid = self.vision.grid(images)
         return grid.mean(dim=(2, 3)), self.over_grid.layers.first(self.over_grid.embed(grid), alone)
+
+    def _read_local(self, images: Images) -> tuple[Float[Tensor, "batch feature_dim"], Float[Tensor, "batch _ dim"]]:
+        """Return the features of pictures, and unit tokens of a finer grid, each number spread over all pictures."""
+        depth = self.config.num_local_blocks
+        if isinstance(self.config.vision, VisionTransformerConfig):
+            early = self.vision.transformer.first(self.vision.embed(images), depth)
+            features, tokens = self.vision.pooled(self.vision.transformer.last(early, after=depth))[0], early[:, 1:]
+        else:
+            early, grid = self.vision.grids(images, depth)
+            features, tokens = grid.mean(dim=(2, 3)), rearrange(early, "b c h w -> b (h w) c")
+        spread = rearrange(self.token_norm(rearrange(tokens, "b t c -> (b t) c")), "(b t) c -> b t c", b=len(tokens))
+        return features, functional.normalize(spread.float(), dim=-1)
+
+    def _local_cosines(self, first: Parts, second: Parts) -> Float[Tensor, " pairs"]:
+        """Return how near each token of either picture comes to one of the other, the mean (ColBERT's max-sim)."""
+        one, other = first.vectors[:, self.num_carriers :], second.vectors[:, self.num_carriers :]
+        cosines = one @ other.transpose(1, 2)
+        return (cosines.amax(dim=2).mean(dim=1) + cosines.amax(dim=1).mean(dim=1)) / 2
 
     def _read_jointly(self, first: Parts, second: Parts) -> tuple[PairFeatures, PairFeatures]:
         """Return the mean of either picture's tokens after the last layers."""

@@ -6,12 +6,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from limner.models.stir import STIR, STIRConfig
+from limner.nn.inverted_residual import InvertedResidualConfig, InvertedResidualStage
 from limner.nn.transformer import TransformerConfig
+from limner.nn.trunks import VisionConfig
 from limner.nn.vision import VisionTransformerConfig
 
 DEPTH = 3
 VIT = VisionTransformerConfig(
     image_size=16, patch_size=8, transformer=TransformerConfig(dim=32, depth=DEPTH, num_heads=2)
+)
+CONVOLUTION = InvertedResidualConfig(
+    image_size=16, stem_dim=8, head_dim=32, stages=(InvertedResidualStage(dim=12, num_blocks=2, stride=1),)
 )
 
 
@@ -70,3 +75,30 @@ def test_identical_pictures_score_alike_wherever_they_stand() -> None:
     parts = model.picture_parts(same)
     scores = model.all_scores(parts, parts)
     torch.testing.assert_close(scores, scores[:1, :1].expand(4, 4), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("vision", [VIT, CONVOLUTION], ids=["vit", "convolution"])
+@torch.no_grad()
+def test_the_local_form_seeks_each_token_in_the_other_picture(vision: VisionConfig) -> None:
+    """Against a loop over the tokens of both pictures."""
+    torch.manual_seed(0)
+    model = STIR(STIRConfig(form="local", vision=vision, embed_dim=24)).train()
+    model.picture_parts(some_images(3))  # the spread of the tokens is learned from pictures seen
+    model.eval()
+    first, second = model.picture_parts(some_images(1)), model.picture_parts(some_images(2))
+    found = model.pair_scores(first, second)
+    for i in range(5):
+        one, other = (parts.vectors[i, model.num_carriers :] for parts in (first, second))
+        nearest = [max(float(a @ b) for b in other) for a in one], [max(float(a @ b) for a in one) for b in other]
+        local = sum(sum(side) / len(side) for side in nearest) / 2
+        cosine = float((model.embeddings(first)[i] * model.embeddings(second)[i]).sum())
+        expected = (cosine - model.cosine_threshold) * model.cosine_scale.exp()
+        expected = expected + (local - model.local_threshold) * model.local_scale.exp()
+        torch.testing.assert_close(found[i], expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(model.pair_scores(second, first), found)
+    assert (model.pair_scores(first, first) > found).all()
+
+
+def test_the_local_form_reads_no_deeper_than_the_trunk() -> None:
+    with pytest.raises(ValueError, match="local_depth 4 is more than the 3 blocks"):
+        STIRConfig(form="local", vision=VIT, local_depth=DEPTH + 1)

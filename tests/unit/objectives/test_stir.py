@@ -79,7 +79,7 @@ def test_the_loss_is_that_of_own_mined_and_nearest_documents_in_the_order_drawn(
     assert len(set(swapped)) == 2
 
 
-@pytest.mark.parametrize("form", ["pair", "interaction", "cached"])
+@pytest.mark.parametrize("form", ["pair", "interaction", "cached", "local"])
 @pytest.mark.parametrize("vision", [VIT, CONVOLUTION], ids=["vit", "convolution"])
 def test_a_batch_of_one_concept_and_of_one_query_has_a_finite_loss(form: str, vision: object) -> None:
     learner = objective(form, vision)
@@ -112,7 +112,7 @@ def test_a_loss_that_needs_documents_nobody_chose_is_refused() -> None:
         STIRObjectiveConfig(loss="nce")
 
 
-@pytest.mark.parametrize("form", ["pair", "interaction", "cached"])
+@pytest.mark.parametrize("form", ["pair", "interaction", "cached", "local"])
 @pytest.mark.parametrize("vision", [VIT, CONVOLUTION], ids=["vit", "convolution"])
 def test_while_the_trunk_is_frozen_neither_its_weights_nor_its_running_statistics_change(
     form: str, vision: object, tmp_path
