@@ -97,13 +97,14 @@ def _lines(gallery: Gallery, options: argparse.Namespace) -> tuple[list[Line], s
         lines.append(_line(gallery, [by_network(gallery)]))
     except ModelError as error:
         missing = f"ImageNet's EfficientNet-Lite0 is missing here: {error}."
-    lines.append(_line(gallery, [by_extractor(gallery, options.clip, kind=f"CLIP {Path(options.clip).name}")]))
+    clip = by_extractor(gallery, options.clip, kind=f"CLIP {Path(options.clip).name}")
+    lines.append(_line(gallery, [clip]))
     print(*(f"{line.kind}: {_cell(line.figures.together['R@1'])}" for line in lines), sep="\n", flush=True)
     extractors = [by_extractor(gallery, run) for run in options.extractor]
     lines += [_line(gallery, seeds) for seeds in _seeds(extractors)]
     rerankers = []
     for run in options.reranker:
-        rerankers.append(by_reranker(gallery, run, extractor_of(run, extractors), options.depth))
+        rerankers.append(by_reranker(gallery, run, extractor_of(run, [clip, *extractors]), options.depth))
         print(f"re-ranked by {run}", flush=True)
     lines += [_line(gallery, seeds) for seeds in _seeds(rerankers)]
     return lines, missing

@@ -18,6 +18,7 @@ from limner.data.thumbnails import thumbnail
 from limner.evaluation.drawings import DrawingTest, drawing_tests, drawing_values, first_scores, rerank_drawings
 from limner.evaluation.examples import Examples, embed_pictures, gather_pictures, read_parts
 from limner.interop.efficientnet import load_efficientnet_lite0
+from limner.models.checkpoints import resolve
 from limner.models.stir import STIR
 from limner.nn.inverted_residual import InvertedResidualConfig, InvertedResidualTrunk
 from limner.search.embedder import Vectors, load_embedder
@@ -132,18 +133,20 @@ def by_reranker(gallery: Gallery, model: str, first: Ranking, depth: int) -> Ran
         partial.replace(path)
     with np.load(path) as kept:
         scores = [kept[f"arr_{number}"] for number in range(len(gallery.tests))]
-    return Ranking(kind=describe_stir(reranker.model), scores=scores, first=first, source=model)
+    return Ranking(kind=f"{first.kind} {describe_stir(reranker.model)}", scores=scores, first=first, source=model)
 
 
 def extractor_of(reranker: str, extractors: Sequence[Ranking]) -> Ranking:
-    """Return the extractor that a re-ranker's run started from, or the only one there is."""
+    """Return the extractor that a re-ranker started from: its run says so, or the model whose weights it shares."""
     run = Path(reranker, "run.json")
-    initial = json.loads(run.read_text(encoding="utf-8"))["initial"] if run.is_file() else ""
+    if run.is_file():
+        initial = json.loads(run.read_text(encoding="utf-8"))["initial"]
+    else:
+        config = json.loads((resolve(reranker) / "config.json").read_text(encoding="utf-8"))
+        initial = config.get("shared", {}).get("model", "")
     for extractor in extractors:
-        if initial and Path(initial).resolve() == Path(extractor.source).resolve():
+        if initial and resolve(initial) == resolve(extractor.source):
             return extractor
-    if len(extractors) == 1:
-        return extractors[0]
     raise SystemExit(f"{reranker} started from '{initial}', which is none of the extractors; give that one too")
 
 
