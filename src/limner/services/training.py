@@ -137,7 +137,7 @@ def start_run(
     )
     values = {
         "recipe": recipe,
-        "initial": str(resolve(initial)) if initial else None,
+        "initial": str(resolve(initial).resolve()) if initial else None,
         "data": [str(path.resolve()) for path in data],
         "run": to_dict(run),
     }
