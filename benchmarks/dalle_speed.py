@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from open_clip_peer import ensure_environment
+from peer.own_memory import memory
 from record import markdown_table, write_result
 
 _RUNNER = Path(__file__).parent / "peer" / "dalle_pytorch_runner.py"
@@ -150,12 +151,6 @@ def turn_of_ours(settings: dict[str, Any]) -> dict[str, Any]:
         "peak": memory("VmHWM"),
         "grown": memory("VmHWM") - base,
     }
-
-
-def memory(name: str) -> float:
-    """Return a figure of this process's memory in MiB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / 1024
 
 
 def report(turns: dict[tuple[str, str], list[dict[str, Any]]], settings: dict[str, Any]) -> None:

@@ -2,12 +2,17 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-__all__ = ["Command", "finish", "start"]
+__all__ = ["Command", "finish", "set_words", "start"]
 
 Command = Callable[..., tuple[int, str, str]]
 """Words to exit status, standard output and standard error."""
+
+
+def set_words(settings: Mapping[str, object]) -> list[str]:
+    """Return the words that set these values."""
+    return [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
 
 
 def start(*words: object, disk_blocks: int | None = None, is_silent: bool = False) -> "subprocess.Popen[str]":

@@ -18,6 +18,7 @@ from unittest.mock import MagicMock
 
 import numpy as np
 import torch
+from own_memory import memory
 
 # Imported by its loaders of published weights, none of which is used here.
 _ABSENT = (
@@ -151,12 +152,6 @@ def speed(config: dict) -> None:
             }
         )
     )
-
-
-def memory(name: str) -> float:
-    """Return a figure of this process's memory in MiB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / 1024
 
 
 if __name__ == "__main__":

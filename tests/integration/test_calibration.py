@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.command import Command, finish
+from tests.command import Command, finish, set_words
 from tests.photos import paint
 from tests.shapes import shape_records, write_shapes
 
@@ -39,7 +39,7 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     out = tmp_path_factory.mktemp("runs") / "run"
-    options = [word for name, value in SMALL.items() for word in ("--set", f"{name}={value}")]
+    options = set_words(SMALL)
     status, _, err = finish("train", "ranking", "--data", shapes, "--out", out, *options)
     assert status == 0, err
     return out, err
@@ -49,7 +49,7 @@ def run(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, s
 def reranker(shapes: Path, run: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "cross"
     changes = {"model.kind": "cross", "loop.num_steps": "30", "loader.batch_size": "12", "loop.precision": "float32"}
-    options = [word for name, value in changes.items() for word in ("--set", f"{name}={value}")]
+    options = set_words(changes)
     status, _, err = finish("train", "ranking", "--data", shapes, "--from", run[0], "--out", out, *options)
     assert status == 0, err
     return out

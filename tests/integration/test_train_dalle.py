@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.command import Command, finish, start
+from tests.command import Command, finish, set_words, start
 from tests.drawers import tiny_dvae, write_tiny_dvae
 from tests.shapes import shape_records, write_shapes
 
@@ -37,7 +37,7 @@ SMALL = {
 def words(data: Path, dvae: Path | None, out: Path, **changes: str) -> list[str]:
     settings = SMALL | ({"drawing.dvae": str(dvae)} if dvae else {})
     settings |= {name.replace("__", "."): value for name, value in changes.items()}
-    options = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    options = set_words(settings)
     return ["train", "dalle", "--data", str(data), "--out", str(out), *options]
 
 
@@ -118,7 +118,7 @@ QUICK = {"loop.num_steps": 1, "loop.warmup_steps": 1, "loop.averaging_decay": 0.
 def going_on(data: Path, start: Path, out: Path, **changes: object) -> list[object]:
     """Words that say nothing of the model's sizes, the tokenizer or the dVAE: they are those of the start."""
     settings = QUICK | {name.replace("__", "."): value for name, value in changes.items()}
-    options = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    options = set_words(settings)
     return ["train", "dalle", "--data", data, "--out", out, "--from", start, *options, "--json"]
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from tests.command import Command, finish, start
+from tests.command import Command, finish, set_words, start
 from tests.shapes import draw, shape_records, write_shapes
 
 from limner.data.picture_set import PictureSet, Record
@@ -36,7 +36,7 @@ SMALL = {
 
 def words(data: Path, out: Path, **changes: str) -> list[str]:
     settings = SMALL | {name.replace("__", "."): value for name, value in changes.items()}
-    options = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    options = set_words(settings)
     return ["train", "dvae", "--data", str(data), "--out", str(out), *options]
 
 
@@ -106,7 +106,7 @@ def test_a_run_starts_from_the_weights_of_another(pictures: Path, finished: Path
     """Nothing says how large the model is, and so small a step leaves it as it was."""
     changes = {"loader.batch_size": 8, "loop.num_steps": 1, "loop.warmup_steps": 1, "loop.precision": "float32"}
     changes |= {"loop.averaging_decay": 0.0, "loop.optimizer.learning_rate": 1e-9}
-    options = [word for name, value in changes.items() for word in ("--set", f"{name}={value}")]
+    options = set_words(changes)
     out = tmp_path / "on"
     status, printed, err = finish(
         "train", "dvae", "--data", pictures, "--out", out, "--from", finished, *options, "--json"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
-from tests.command import Command, finish, start
+from tests.command import Command, finish, set_words, start
 from tests.shapes import write_shapes
 
 from limner.models.checkpoints import load_model
@@ -30,7 +30,7 @@ SMALL = {
 
 
 def words(data: Path, out: Path, settings: dict[str, str]) -> list[str]:
-    options = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    options = set_words(settings)
     return ["train", "ranking", "--data", str(data), "--out", str(out), *options]
 
 

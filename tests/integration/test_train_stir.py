@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.command import Command, finish, start
+from tests.command import Command, finish, set_words, start
 from tests.photos import paint
 from tests.shapes import write_split_shapes
 
@@ -41,7 +41,7 @@ FIGURES = {"R@1", "R@5", "R@10", "MRR", "mAP"}
 
 
 def words(recipe: str, data: Path, out: Path, settings: dict[str, str]) -> list[str]:
-    options = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    options = set_words(settings)
     return ["train", recipe, "--data", str(data), "--out", str(out), *options]
 
 

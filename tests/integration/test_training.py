@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
-from tests.command import Command, finish, start
+from tests.command import Command, finish, set_words, start
 from tests.shapes import shape_records, write_shapes
 
 from limner.data.captions import Captions
@@ -32,7 +32,7 @@ SMALL = {
 
 def words(recipe: str, data: Path, out: Path, **changes: str) -> list[str]:
     settings = SMALL | {name.replace("__", "."): value for name, value in changes.items()}
-    options = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    options = set_words(settings)
     return ["train", recipe, "--data", str(data), "--out", str(out), *options]
 
 

@@ -7,7 +7,10 @@ the shipped model and the digest of its weights.
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -26,7 +29,7 @@ from limner.models.language_relevance import LanguageRelevance, LanguageRelevanc
 from limner.models.late_interaction import LateInteraction, LateInteractionConfig
 from limner.models.stir import STIR, STIRConfig
 
-__all__ = ["MODELS", "SHIPPED", "load_model", "resolve", "save_model", "write_file"]
+__all__ = ["MODELS", "SHIPPED", "load_model", "new_folder", "resolve", "save_model", "write_file"]
 
 MODELS: dict[str, tuple[Any, Any]] = {
     "clip": (CLIP, CLIPConfig),
@@ -84,12 +87,13 @@ def save_model(
     }
     description = {"kind": kind, "config": to_dict(model.config)}
     if shared_with is not None:
-        base = _tensors(resolve(shared_with))
+        base_folder = resolve(shared_with)
+        base = _tensors(base_folder)
         own = {name: tensor for name, tensor in weights.items() if not _is_same(tensor, base.get(name))}
         if len(own) == len(weights):
             raise ModelError(f"the model shares no weights with {shared_with}; write it whole")
         weights = own
-        description["shared"] = {"model": shared_with, "digest": _digest(resolve(shared_with))}
+        description["shared"] = {"model": shared_with, "digest": _digest(base_folder)}
     partial = folder / "model.safetensors.partial"
     with system_errors(partial):
         save_file(weights, partial)
@@ -123,6 +127,17 @@ def load_model(model: str | Path) -> nn.Module:
     built: nn.Module = module(config)
     built.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in weights.items()})
     return built.eval()
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """Give an empty folder to fill, which becomes `out` at once in the end, and nothing if that fails."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as workspace:
+        draft = Path(workspace, "draft")
+        draft.mkdir()
+        yield draft
+        draft.rename(out)
 
 
 def write_file(path: Path, text: str) -> None:

@@ -32,7 +32,7 @@ from limner.nn.parts import Parts, whole
 from limner.nn.scale import log_scale_of
 from limner.nn.transformer import Transformer, TransformerConfig
 from limner.nn.trunks import VisionConfig, build_vision
-from limner.nn.vision import VisionTransformer, VisionTransformerConfig, stretched
+from limner.nn.vision import VisionTransformerConfig, stretched
 from limner.types import Embeddings, Images, Tokens
 
 __all__ = ["STIR", "STIRConfig"]
@@ -116,7 +116,7 @@ class STIR(RelevanceModel):
             self.head = _perceptron(2 * config.embed_dim, config)
             return
         if config.form == "local":
-            is_transformer = isinstance(self.vision, VisionTransformer)
+            is_transformer = isinstance(config.vision, VisionTransformerConfig)
             self.dim = dim if is_transformer else self.vision.dim_after(config.num_local_blocks)
             self.token_norm = nn.BatchNorm1d(self.dim, affine=False)
             self.local_scale = log_scale_of(config.local_temperature)
@@ -193,8 +193,7 @@ class STIR(RelevanceModel):
         """Return the features of pictures, and their tokens after the layers that read each alone."""
         alone = self.config.num_separate
         if isinstance(self.config.vision, VisionTransformerConfig):
-            tokens = self.vision.transformer.first(self.vision.embed(images), alone)
-            return self.vision.pooled(self.vision.transformer.last(tokens, after=alone))[0], tokens
+            return self.vision.halfway(images, alone)
         grid = self.vision.grid(images)
         return grid.mean(dim=(2, 3)), self.over_grid.layers.first(self.over_grid.embed(grid), alone)
 
@@ -202,8 +201,8 @@ class STIR(RelevanceModel):
         """Return the features of pictures, and unit tokens of a finer grid, each number spread over all pictures."""
         depth = self.config.num_local_blocks
         if isinstance(self.config.vision, VisionTransformerConfig):
-            early = self.vision.transformer.first(self.vision.embed(images), depth)
-            features, tokens = self.vision.pooled(self.vision.transformer.last(early, after=depth))[0], early[:, 1:]
+            features, read = self.vision.halfway(images, depth)
+            tokens = read[:, 1:]
         else:
             early, grid = self.vision.grids(images, depth)
             features, tokens = grid.mean(dim=(2, 3)), rearrange(early, "b c h w -> b (h w) c")

@@ -75,6 +75,11 @@ class VisionTransformer(nn.Module):
         """Return the features of the picture, and those of every patch, in one pass."""
         return self.pooled(self.transformer(self.embed(images)))
 
+    def halfway(self, images: Images, num_blocks: int) -> tuple[Features, Float[Tensor, "batch length feature_dim"]]:
+        """Return the features of the picture, and what its class token and patches are after the first blocks."""
+        early = self.transformer.first(self.embed(images), num_blocks)
+        return self.pooled(self.transformer.last(early, after=num_blocks))[0], early
+
     def embed(self, images: Images) -> Float[Tensor, "batch length feature_dim"]:
         """Return what the first block reads: the class token, then the patches (in training, those that are kept).
 

@@ -15,19 +15,19 @@ from torch.nn import functional
 
 from limner.nn.parts import Parts
 
-__all__ = ["first_place", "gathered", "gathered_parts"]
+__all__ = ["are_several", "first_place", "gathered", "gathered_parts"]
 
 
 def gathered(rows: Shaped[Tensor, "own ..."]) -> Shaped[Tensor, "all ..."]:
     """Return the rows of all ranks, in their order; every rank must bring equally many."""
-    if not _are_several():
+    if not are_several():
         return rows
     return _Gather.apply(rows) if rows.is_floating_point() else _gather(rows)
 
 
 def gathered_parts(parts: Parts) -> Parts:
     """Return the sequences of all ranks, in their order, as long as the longest."""
-    if not _are_several():
+    if not are_several():
         return parts
     length = torch.tensor(parts.mask.shape[1], device=parts.mask.device)
     ranks.all_reduce(length, ranks.ReduceOp.MAX)
@@ -40,7 +40,7 @@ def gathered_parts(parts: Parts) -> Parts:
 
 def first_place(num_own: int) -> int:
     """Return where this rank's `num_own` rows begin once those of all ranks are gathered."""
-    return ranks.get_rank() * num_own if _are_several() else 0
+    return ranks.get_rank() * num_own if are_several() else 0
 
 
 class _Gather(torch.autograd.Function):
@@ -63,5 +63,6 @@ def _gather(rows: Tensor) -> Tensor:
     return torch.cat(everything)
 
 
-def _are_several() -> bool:
+def are_several() -> bool:
+    """Return whether more than this process trains."""
     return ranks.is_available() and ranks.is_initialized() and ranks.get_world_size() > 1

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from limner.errors import UsageError
 from limner.interop.open_metric_learning import model_of_oml, read_oml_checkpoint
-from limner.models.checkpoints import save_model
+from limner.models.checkpoints import new_folder, save_model
 
 __all__ = ["Converted", "convert_checkpoint"]
 
@@ -31,11 +30,8 @@ def convert_checkpoint(checkpoint: Path, out: Path) -> Converted:
     if out.exists():
         raise UsageError(f"{out} exists; name a new folder")
     model = model_of_oml(read_oml_checkpoint(checkpoint))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as workspace:
-        draft = Path(workspace, "model")
+    with new_folder(out) as draft:
         save_model(draft, model)
-        draft.rename(out)
     return Converted(
         folder=str(out),
         kind=model.config.kind,

@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 from torch import nn
 
 from limner.errors import UsageError
 from limner.generation.drawer import DVAE_FOLDER, load_drawer
-from limner.models.checkpoints import SHIPPED, load_model, resolve, save_model
+from limner.models.checkpoints import SHIPPED, load_model, new_folder, resolve, save_model
 from limner.models.dalle import DALLE
 from limner.models.dvae import DVAE
 from limner.search.calibrate import read_calibration, write_calibration
@@ -46,11 +45,8 @@ def export_model(model: str, out: Path, *, half: bool = True, shared_with: str |
     if not isinstance(loaded, DVAE):
         _, tokenizer, fingerprint = load_with_tokenizer(folder)
         calibration = read_calibration(folder, fingerprint)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as workspace:
-        draft = Path(workspace, "model")
-        dtype = torch.float16 if half else torch.float32
-        draft.mkdir()
+    dtype = torch.float16 if half else torch.float32
+    with new_folder(out) as draft:
         if tokenizer is not None:
             tokenizer.save(draft)
         save_model(draft, loaded, dtype=dtype, shared_with=shared_with)
@@ -61,7 +57,6 @@ def export_model(model: str, out: Path, *, half: bool = True, shared_with: str |
             num_parameters += _count(drawer.dvae)
         if calibration is not None:  # rounding moves scores by less than a curve can tell
             write_calibration(draft, replace(calibration, fingerprint=load_with_tokenizer(draft)[2]))
-        draft.rename(out)
     return Exported(
         folder=str(out),
         num_parameters=num_parameters,

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from torch import nn
@@ -21,7 +20,7 @@ from limner.data.tokenizer import Tokenizer
 from limner.errors import LimnerError, TrainingError, UsageError
 from limner.generation.drawer import DVAE_FOLDER, load_dvae
 from limner.interop.sentence_teacher import SentenceTeacher
-from limner.models.checkpoints import load_model, resolve, save_model, write_file
+from limner.models.checkpoints import load_model, new_folder, resolve, save_model, write_file
 from limner.models.relevance import reads_texts
 from limner.recipes import RECIPES
 from limner.recipes.base import Run
@@ -141,16 +140,12 @@ def start_run(
         "data": [str(path.resolve()) for path in data],
         "run": to_dict(run),
     }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as workspace:
-        draft = Path(workspace, "run")
-        draft.mkdir()
+    with new_folder(out) as draft:
         if tokenizer is not None:
             tokenizer.save(draft)
         if dvae is not None:
             save_model(draft / DVAE_FOLDER, dvae)
         write_file(draft / _RUN_FILE, json.dumps(values, indent=2) + "\n")
-        draft.rename(out)
     with _alone(out):
         try:
             return _go_on(out, ready, report=report, say=say)
