@@ -1,6 +1,8 @@
 """`limner train` as a user runs it: a real process, killed for real, resumed, and used."""
 
 import json
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -34,6 +36,12 @@ def words(recipe: str, data: Path, out: Path, **changes: str) -> list[str]:
     settings = SMALL | {name.replace("__", "."): value for name, value in changes.items()}
     options = set_words(settings)
     return ["train", recipe, "--data", str(data), "--out", str(out), *options]
+
+
+def wait_for_steps(run: Path, count: int) -> None:
+    deadline = time.monotonic() + 300
+    while len(read_log(run)) < count and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +94,7 @@ def test_a_run_leaves_a_model_a_log_and_events(finished: Path) -> None:
 def test_a_killed_run_resumes_to_the_same_weights(shapes: Path, finished: Path, tmp_path: Path) -> None:
     out = tmp_path / "cut"
     process = start(*words("clip", shapes, out), is_silent=True)
-    deadline = time.monotonic() + 300
-    while len(read_log(out)) < 10 and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_for_steps(out, 10)
     process.kill()
     process.wait()
     assert 10 <= len(read_log(out)) < 24
@@ -99,12 +105,34 @@ def test_a_killed_run_resumes_to_the_same_weights(shapes: Path, finished: Path, 
     assert [line["step"] for line in read_log(out) if "loss" in line] == list(range(1, 25))
 
 
+def test_torchrun_trains_to_the_same_weights_after_a_rank_was_killed(shapes: Path, tmp_path: Path) -> None:
+    status, _, err = finish(*words("clip", shapes, tmp_path / "whole"), num_processes=2)
+    assert status == 0, err
+    out = tmp_path / "run"
+    process = start(*words("clip", shapes, out), is_silent=True, num_processes=2)
+    wait_for_steps(out, 10)
+    ranks = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii").split()
+    os.kill(int(ranks[-1]), signal.SIGKILL)
+    assert process.wait(timeout=120) != 0
+    assert 10 <= len(read_log(out)) < 24
+    status, printed, err = finish("train", "--resume", out, "--json", num_processes=2)
+    assert status == 0, err
+    assert json.loads(printed)["steps"] == 24, "one process speaks"
+    assert [line["step"] for line in read_log(out) if "loss" in line] == list(range(1, 25))
+    whole, resumed = load_file(tmp_path / "whole/last/model.safetensors"), load_file(out / "last/model.safetensors")
+    assert all((whole[name] == resumed[name]).all() for name in whole)
+
+
+def test_a_batch_that_cannot_be_divided_over_the_processes_is_told(shapes: Path, tmp_path: Path) -> None:
+    status, _, err = finish(*words("clip", shapes, tmp_path / "run", loader__batch_size="15"), num_processes=2)
+    assert status != 0 and "loader.batch_size 15 cannot be divided over 2 processes; give a multiple" in err
+    assert not (tmp_path / "run").exists()
+
+
 def test_two_processes_do_not_train_one_run(shapes: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     first = start(*words("clip", shapes, out, loop__num_steps="2000"), is_silent=True)
-    deadline = time.monotonic() + 300
-    while len(read_log(out)) < 2 and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_for_steps(out, 2)
     status, printed, err = finish("train", "--resume", out)
     assert (status, printed, first.poll()) == (1, "", None)
     assert f"another process trains {out}" in err

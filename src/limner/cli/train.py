@@ -25,19 +25,29 @@ def train(
     resume: Annotated[Path | None, typer.Option(help="Go on with this run instead.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as one JSON object.")] = False,
 ) -> None:
-    """Train a model on picture sets; a killed run goes on with --resume and ends with the same weights."""
-    from limner.cli.progress import progress_bar
-    from limner.services.training import resume_run, start_run
+    """Train a model on picture sets; a killed run goes on with --resume and ends with the same weights.
 
-    if resume is None and (not recipe or out is None):
+    Started by torchrun, its processes share every batch: `torchrun --nproc-per-node 2 -m limner.cli train ...`.
+    """
+    from limner.cli.progress import progress_bar
+    from limner.services.training import help_run, resume_run, start_run
+    from limner.training.distributed import joined_ranks
+
+    folder = resume or out
+    if folder is None or (resume is None and not recipe):
         raise UsageError("give a recipe and --out RUN, or --resume RUN")
-    with progress_bar("Training", "steps") as report:
-        if resume is not None:
-            outcome = resume_run(resume, report=report, say=note)
-        else:
-            assert out is not None
-            changes = parse_settings(settings or [])
-            outcome = start_run(recipe, data or [], out, initial=initial, settings=changes, report=report, say=note)
+    with joined_ranks() as is_first:
+        if not is_first:
+            help_run(folder)
+            return
+        with progress_bar("Training", "steps") as report:
+            if resume is not None:
+                outcome = resume_run(resume, report=report, say=note)
+            else:
+                changes = parse_settings(settings or [])
+                outcome = start_run(
+                    recipe, data or [], folder, initial=initial, settings=changes, report=report, say=note
+                )
     if as_json:
         print_json(
             {

@@ -43,9 +43,11 @@ class BalancedLoader:
         return read_ahead(self.batch, count(start), self.loader.config)
 
     def batch(self, number: int) -> CaptionedBatch:
-        """Return batch `number`, concept by concept."""
-        items = self._batches.batch(number).tolist()
-        first = number * self._size
+        """Return this rank's part of batch `number`, concept by concept."""
+        size = self._size // self.loader.num_ranks
+        skipped = self.loader.rank * size
+        items = self._batches.batch(number).tolist()[skipped : skipped + size]
+        first = number * self._size + skipped
         seeds = [(self.loader.config.seed + _STREAM, first + place) for place in range(len(items))]
         tokens, drawn = self.loader.texts(items, seeds)
         return CaptionedBatch(

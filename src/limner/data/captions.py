@@ -1,5 +1,6 @@
 """Which text goes with a picture in a training step: a caption or its tags, in a language drawn by weight."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -29,7 +30,7 @@ class CaptionChoice:
 
 
 class DrawnText(NamedTuple):
-    """A text for one step, the same without its template, and a number that equal plain texts share."""
+    """A text for one step, the same without its template, and a number that equal plain texts share in any process."""
 
     text: str
     plain: str
@@ -51,7 +52,6 @@ class Captions:
         self.concepts: list[int] = []
         self._texts: list[dict[str, list[str]]] = []
         self._tags: list[dict[str, list[str]]] = []
-        self._numbers: dict[str, int] = {}
         concepts: dict[str, int] = {}
         known: dict[tuple[tuple[str, str], ...], dict[str, list[str]]] = {}
         for which, (pictures, chosen) in enumerate(zip(sets, rows, strict=True)):
@@ -91,11 +91,10 @@ class Captions:
             text = ", ".join(str(tag) for tag in generator.choice(tags[language], size=count, replace=False))
         else:
             text = texts[language][int(generator.integers(len(texts[language])))]
-        number = self._numbers.setdefault(text.casefold(), len(self._numbers))
         shown = text
         if generator.random() < self.choice.template_rate:
             shown = self.choice.templates[int(generator.integers(len(self.choice.templates)))].replace("{}", text)
-        return DrawnText(text=shown, plain=text, number=number)
+        return DrawnText(text=shown, plain=text, number=_number_of(text))
 
     def texts(self, item: int, language: str, *, tags: bool = False) -> list[str]:
         """Return an item's captions, or its tags, in a language."""
@@ -132,3 +131,9 @@ def _by_language(
             found.setdefault(language, []).append(text)
         known[texts] = found
     return known[texts]
+
+
+def _number_of(text: str) -> int:
+    """Return 64 bits of a hash, letters alike whether large or small."""
+    digest = hashlib.blake2b(text.casefold().encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)

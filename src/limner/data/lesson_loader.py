@@ -23,8 +23,18 @@ class LessonLoader:
     length, not that of its longest text.
     """
 
-    def __init__(self, lessons: Lessons, tokenizer: Tokenizer, config: LoaderConfig, *, text_length: int) -> None:
+    def __init__(
+        self,
+        lessons: Lessons,
+        tokenizer: Tokenizer,
+        config: LoaderConfig,
+        *,
+        text_length: int,
+        rank: int = 0,
+        num_ranks: int = 1,
+    ) -> None:
         self.lessons, self.config = lessons, config
+        self.rank, self.num_ranks = rank, num_ranks
         self._tokens, self.num_truncated = tokenizer.encode(lessons.texts, text_length)
         self._lengths = (self._tokens != PADDING_TOKEN).sum(dim=1).numpy()
         self.num_broken = 0
@@ -38,14 +48,15 @@ class LessonLoader:
         return read_ahead(self.batch, count(start), self.config)
 
     def batch(self, number: int) -> LessonBatch:
-        """Return batch `number`."""
+        """Return this rank's part of batch `number`."""
         pool, place = divmod(number, _POOL)
         size, seed = self.config.batch_size, (self.config.seed, pool)
         rows = self.lessons.draw(_POOL * size, seed)
         rows = rows[np.argsort(self._lengths[rows], kind="stable")]
         generator = np.random.Generator(np.random.Philox(np.random.SeedSequence([*seed, 2])))
         first = int(generator.permutation(_POOL)[place]) * size
-        chosen = rows[first : first + size]
+        own = size // self.num_ranks
+        chosen = rows[first : first + size][self.rank * own : (self.rank + 1) * own]
         return LessonBatch(
             tokens=self._tokens[torch.from_numpy(chosen)], teacher=torch.from_numpy(self.lessons.targets(chosen))
         )

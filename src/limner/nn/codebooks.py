@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from limner.config import Count, NotNegative, Positive, Share
+from limner.nn.gathering import agreed, gathered
 from limner.nn.gumbel import gumbel_softmax
 from limner.nn.scale import clamped_scale, log_scale_of
 from limner.types import Codes, Scalar
@@ -138,11 +139,13 @@ class RelaxedCodebook(Codebook):
         codes = dead.nonzero()[:, 0]
         if not len(codes):
             return
-        places = rearrange(features, "b d r c -> (b r c) d")
-        drawn = torch.randint(len(places), (len(codes),), device=places.device)
-        donors = self.codes(features).flatten()[drawn]
-        self.aim(codes, places, drawn, donors)
-        self.table[codes] = self.table[donors]
+        with torch.autocast(features.device.type, enabled=False):
+            features = gathered(features.float())
+            places = rearrange(features, "b d r c -> (b r c) d")
+            drawn = agreed(torch.randint(len(places), (len(codes),), device=places.device))
+            donors = self.codes(features).flatten()[drawn]
+            self.aim(codes, places, drawn, donors)
+            self.table[codes] = self.table[donors]
 
     def codes(self, features: FeatureGrid) -> Codes:
         """Return the likeliest code of every place."""
@@ -209,7 +212,7 @@ class CosineCodebook(RelaxedCodebook):
     @torch.no_grad()
     def aim(self, codes: CodeList, places: PlaceList, drawn: CodeList, donors: CodeList) -> None:
         """Point the codes at the features."""
-        self.directions[codes] = self._pointed(places.float(), _normalised)[drawn]
+        self.directions[codes] = self._pointed(places, _normalised)[drawn]
 
     def _pointed(
         self, features: Float[Tensor, "*places feature_dim"], spread: Callable[[Tensor], Tensor]
@@ -254,7 +257,7 @@ class NearestCodebook(Codebook):
         x = self._projected(features)
         codes = self._nearest(x)
         if self.training:
-            self._learn(x.detach().flatten(0, 2), codes.flatten())
+            self._learn(gathered(x.detach().flatten(0, 2)), gathered(codes.flatten()))
         chosen = self.centres[codes]
         commitment = (x - chosen).square().mean()
         return Quantized(self._expanded(x + (chosen - x).detach()), codes, None, commitment)
@@ -282,7 +285,7 @@ class NearestCodebook(Codebook):
         self.centres.lerp_(sums / counts.clamp_min(1)[:, None], share)
         dead = (self.uses < self.config.revive_below).nonzero()[:, 0]
         if len(dead):
-            drawn = torch.randint(len(x), (len(dead),), device=x.device)
+            drawn = agreed(torch.randint(len(x), (len(dead),), device=x.device))
             self.centres[dead] = x[drawn]
             self.uses[dead] = max(self.config.revive_below, len(x) / len(self.centres))
 

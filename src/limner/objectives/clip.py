@@ -14,8 +14,8 @@ from limner.losses.contrastive import sigmoid_pairs, symmetric_info_nce
 from limner.losses.selection import same_concept_or_text
 from limner.losses.similarity import dot_product
 from limner.models.clip import CLIP
+from limner.nn.gathering import gathered
 from limner.objectives.base import Objective, StepOutput
-from limner.objectives.gathering import gathered
 from limner.types import CaptionedBatch, Embeddings
 
 __all__ = ["CLIPObjective", "CLIPObjectiveConfig", "likeness"]

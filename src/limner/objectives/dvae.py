@@ -15,6 +15,7 @@ from limner.config import NotNegative, Positive, Share, Whole
 from limner.losses.reconstruction import gaussian, kl_to_uniform, laplace, logit_laplace, lower_bound
 from limner.models.dvae import DVAE, DVAEOutput
 from limner.nn.codebooks import RelaxedCodebook
+from limner.nn.gathering import gathered
 from limner.nn.pixels import into_interval
 from limner.objectives.base import Objective, StepOutput
 from limner.objectives.schedules import cosine_between
@@ -112,7 +113,7 @@ class DVAEObjective(Objective):
             codebook.revive(dead, features.detach())
             self.use.idle.mul_(~dead)
         output = self.model.output(features, temperature, hard=config.straight_through)
-        self.use.count(output.codes, step)
+        self.use.count(gathered(output.codes), step)
         nats, divergence = negative_log_likelihood(output, batch.images, config), _divergence(output, self.model)
         per_dimension = _places_per_dimension(output)
         loss = nats + weight * per_dimension * divergence + config.commitment_weight * output.commitment

@@ -16,9 +16,9 @@ from limner.losses.similarity import dot_product, unit_euclidean
 from limner.losses.triplet import soft_triplet, triplet_margin
 from limner.losses.triplet_selection import batch_hard
 from limner.models.clip import CLIP
+from limner.nn.gathering import gathered
 from limner.objectives.base import Objective, StepOutput
 from limner.objectives.clip import likeness
-from limner.objectives.gathering import gathered
 from limner.types import CaptionedBatch, Distances, Embeddings, Relevance, Scalar
 
 __all__ = ["MetricObjective", "MetricObjectiveConfig"]

@@ -11,9 +11,9 @@ from limner.config import NotNegative
 from limner.losses.selection import guarded_negatives, same_label
 from limner.models.language_relevance import LanguageRelevance
 from limner.models.relevance import RelevanceModel
+from limner.nn.gathering import first_place, gathered, gathered_parts
 from limner.nn.parts import Parts
 from limner.objectives.base import Objective, StepOutput
-from limner.objectives.gathering import first_place, gathered, gathered_parts
 from limner.objectives.ranking_losses import LOSSES, Lists, LossName
 from limner.types import ItemMask, RankingBatch, Relevance, Scores, Side
 

@@ -15,9 +15,9 @@ from limner.losses.contrastive import symmetric_info_nce
 from limner.losses.selection import same_concept_or_text
 from limner.losses.similarity import cosine, dot_product
 from limner.models.clip import CLIP
+from limner.nn.gathering import gathered
 from limner.objectives.base import Objective, StepOutput
 from limner.objectives.clip import likeness
-from limner.objectives.gathering import gathered
 from limner.objectives.teacher_map import TeacherMap
 from limner.types import CaptionedBatch
 

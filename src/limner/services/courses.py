@@ -49,6 +49,7 @@ from limner.services.mining import Mine
 from limner.services.starting import Start, is_beside, load_beside
 from limner.services.teaching import build_lessons
 from limner.services.validation import HeldOut, figures_of_reranking
+from limner.training.distributed import own_rank
 
 __all__ = ["COURSES", "Course", "Material"]
 
@@ -137,7 +138,15 @@ def _taught_texts(material: Material) -> Course:
     lessons = _lessons(material, teacher.vocabulary, teacher.embed)
     vectors = lessons.token_vectors(material.tokenizer, model.config.text.token_dim)
     model.text.tokens.weight.data.copy_(torch.from_numpy(vectors))
-    loader = LessonLoader(lessons, material.tokenizer, run.loader, text_length=model.config.text.length)
+    rank, num_ranks = own_rank()
+    loader = LessonLoader(
+        lessons,
+        material.tokenizer,
+        run.loader,
+        text_length=model.config.text.length,
+        rank=rank,
+        num_ranks=num_ranks,
+    )
     return Course(
         objective=objective, batches=loader.batches, loader=loader, figures=_by_embedding(material), what="texts"
     )
@@ -280,7 +289,15 @@ def _reconstruction(material: Material) -> Course:
     """Judged by what is left of the held-out pictures, by the use of codes and by the bounds."""
     run, model = material.run, cast(DVAE, material.model)
     config = cast(DVAEObjectiveConfig, run.objective)
-    loader = PictureLoader(material.sets, material.rows, run.loader, image_size=model.config.image_size)
+    rank, num_ranks = own_rank()
+    loader = PictureLoader(
+        material.sets,
+        material.rows,
+        run.loader,
+        image_size=model.config.image_size,
+        rank=rank,
+        num_ranks=num_ranks,
+    )
     seen = run.loader.batch_size * run.loop.accumulation_steps
     objective = DVAEObjective(
         model, config, num_steps=run.loop.num_steps, epoch_steps=max(round(len(loader) / seen), 1)
@@ -311,6 +328,7 @@ COURSES: dict[str, Callable[[Material], Course]] = {
 
 def _loader(material: Material, lessons: Lessons | None = None, *, image_size: int | None = None) -> CaptionedLoader:
     run: Any = material.run
+    rank, num_ranks = own_rank()
     return CaptionedLoader(
         material.sets,
         material.rows,
@@ -318,6 +336,8 @@ def _loader(material: Material, lessons: Lessons | None = None, *, image_size: i
         run.loader,
         image_size=image_size or run.model.vision.image_size,
         text_length=_NO_TEXT if isinstance(run.model, STIRConfig) else run.model.text.length,
+        rank=rank,
+        num_ranks=num_ranks,
         lessons=lessons,
         captions=material.captions,
     )

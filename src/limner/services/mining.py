@@ -22,6 +22,7 @@ from limner.recipes.base import RankingConfig, Run
 from limner.search.embedder import Embedder, Vectors
 from limner.search.mine import mine_negatives, read_negatives, write_negatives
 from limner.services.gallery import gallery_vectors
+from limner.training.distributed import own_rank, wait_for_all_ranks
 from limner.training.state import latest_step
 from limner.types import RankingBatch
 
@@ -69,12 +70,13 @@ class Mine:
         if not self.config.num_mined or self.first_stage is None:
             return None
         path = self._folder / f"step-{step:08d}.safetensors"
-        if not path.is_file():
+        if not path.is_file() and own_rank()[0] == 0:
             negatives = self._mine(self.first_stage)
             write_negatives(path, negatives)
             self._forget()
             count = (negatives >= 0).sum(axis=1)
             self.say(f"step {step}: mined {count.mean():.1f} hard negatives a query; {(count == 0).sum():,} have none")
+        wait_for_all_ranks()
         return read_negatives(path)
 
     @property

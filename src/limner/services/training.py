@@ -41,12 +41,13 @@ from limner.services.starting import (
 )
 from limner.services.teaching import words_of
 from limner.services.validation import HeldOut, open_sets
+from limner.training.distributed import own_rank, wait_for_all_ranks
 from limner.training.logging import RunLog
 from limner.training.loop import Monitor
 from limner.training.loop import train as run_loop
 from limner.training.state import latest_state, latest_step
 
-__all__ = ["TrainingReport", "resume_run", "start_run"]
+__all__ = ["TrainingReport", "help_run", "resume_run", "start_run"]
 
 _RUN_FILE = "run.json"
 _COLLAPSED = 0.95
@@ -113,6 +114,7 @@ def start_run(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} is not empty; go on with it by `limner train --resume {out}`, or choose another --out")
     run, start = _asked(recipe, initial, settings or {})
+    _check_parts(run)
     dvae = dvae_of(run, start)
     if dvae is not None:
         run = with_codes_of(run, dvae)
@@ -184,7 +186,31 @@ def resume_run(out: Path, *, report: Report, say: Say) -> TrainingReport:
         TrainingError: if `out` is not a run, or another process trains it.
     """
     with _alone(out):
-        return _go_on(out, _read(out), report=report, say=say)
+        ready = _read(out)
+        _check_parts(ready.run)
+        return _go_on(out, ready, report=report, say=say)
+
+
+def help_run(out: Path) -> None:
+    """Be another process that torchrun started: bring this one's part of every batch, until the run has ended."""
+    wait_for_all_ranks()  # until the first has made the run's folder
+    material = _material(out, _read(out), say=_silent)
+    wait_for_all_ranks()  # until the first has kept what is worked out before the first step
+    course = COURSES[material.run.objective.kind](material)
+    nothing = Monitor(log=_silent, validate=lambda _: {}, keep=_silent)
+    run_loop(course.objective, course.batches, material.run.loop, folder=out / "checkpoints", monitor=nothing)
+
+
+def _silent(*told: object) -> None:
+    """Say nothing: the first process does."""
+
+
+def _check_parts(run: Run) -> None:
+    _, num_ranks = own_rank()
+    if run.loader.batch_size % num_ranks:
+        raise UsageError(
+            f"loader.batch_size {run.loader.batch_size} cannot be divided over {num_ranks} processes; give a multiple"
+        )
 
 
 @contextmanager
@@ -225,9 +251,9 @@ def _read(out: Path) -> _Ready:
     )
 
 
-def _go_on(out: Path, ready: _Ready, *, report: Report, say: Say) -> TrainingReport:
-    run, start = ready.run, ready.start
-    material = Material(
+def _material(out: Path, ready: _Ready, *, say: Say) -> Material:
+    run = ready.run
+    return Material(
         out=out,
         run=run,
         sets=ready.sets,
@@ -237,14 +263,21 @@ def _go_on(out: Path, ready: _Ready, *, report: Report, say: Say) -> TrainingRep
         words=Tokenizer.load(out) if run.tokenizer is not None else None,
         model=ready.model,
         dvae=load_dvae(out / DVAE_FOLDER) if run.drawing else None,
-        start=start,
+        start=ready.start,
         start_folder=ready.start_folder,
         say=say,
     )
+
+
+def _go_on(out: Path, ready: _Ready, *, report: Report, say: Say) -> TrainingReport:
+    run, start = ready.run, ready.start
+    wait_for_all_ranks()
+    material = _material(out, ready, say=say)
     course = COURSES[run.objective.kind](material)
     before = course.figures(start.model) if start else None
     if before:
         say(f"before: {_sentence(before)}")
+    wait_for_all_ranks()
     say(f"training on {len(course.loader):,} {course.what}, validating on {len(material.held_out):,} pictures")
     with closing(RunLog(out, step=latest_step(out / "checkpoints"))) as log:
         final = run_loop(

@@ -1,14 +1,51 @@
-"""Several processes that train one model, each on its part of every batch: what they tell each other at a step."""
+"""Several processes train one model, each on its part of every batch: how they meet, and what they tell each other."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 
 import torch
 from torch import distributed as ranks
 from torch import nn
 
-from limner.objectives.gathering import are_several
+from limner.nn.gathering import are_several
 
-__all__ = ["average_gradients", "average_metrics", "is_first_rank"]
+__all__ = [
+    "average_gradients",
+    "average_metrics",
+    "is_first_rank",
+    "joined_ranks",
+    "own_rank",
+    "wait_for_all_ranks",
+]
+
+_PATIENCE = timedelta(days=1)
+"""The first rank may encode or judge a large set while the others wait; of a rank that died, torchrun tells them."""
+
+
+@contextmanager
+def joined_ranks() -> Iterator[bool]:
+    """Meet the processes that torchrun started with this one, if any; yield whether this is the first of them."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        yield True
+        return
+    ranks.init_process_group("gloo", timeout=_PATIENCE)
+    try:
+        yield is_first_rank()
+    finally:
+        ranks.destroy_process_group()
+
+
+def own_rank() -> tuple[int, int]:
+    """Return which of how many processes this is."""
+    return (ranks.get_rank(), ranks.get_world_size()) if are_several() else (0, 1)
+
+
+def wait_for_all_ranks() -> None:
+    """Go on when every process has come to this place."""
+    if are_several():
+        ranks.barrier()
 
 
 def is_first_rank() -> bool:

@@ -14,7 +14,7 @@ from limner.config import Count, NotNegative, Seed, Share, Whole
 from limner.errors import TrainingError
 from limner.objectives.base import Objective
 from limner.training.averaging import WeightAverage
-from limner.training.distributed import average_gradients, average_metrics, is_first_rank
+from limner.training.distributed import average_gradients, average_metrics, is_first_rank, own_rank
 from limner.training.optimizer import OptimizerConfig, build_optimizer
 from limner.training.precision import autocast
 from limner.training.schedule import warmup_cosine
@@ -112,7 +112,7 @@ def _update(
     step: int,
 ) -> dict[str, float] | None:
     """Make one step and return its metrics; None, and no change, if loss or gradient is not finite."""
-    torch.manual_seed(config.seed * 1_000_003 + step)
+    torch.manual_seed(config.seed * 1_000_003 + step + own_rank()[0] * 1_000_000_007)
     _set_rates(optimizer, config, step)
     _train_mode(objective)
     optimizer.zero_grad(set_to_none=True)

@@ -152,17 +152,20 @@ def test_perplexity_is_the_number_of_codes_used_alike() -> None:
     assert use_of_codes(torch.tensor([9, 0, 0, 0]))["perplexity"].item() == pytest.approx(1)
 
 
+@pytest.mark.parametrize("halved", [False, True])
 @pytest.mark.parametrize("codebook", ["cosine", "dense"])
-def test_dead_codes_come_to_life_and_say_what_was_said_there(codebook: str) -> None:
+def test_dead_codes_come_to_life_and_say_what_was_said_there(codebook: str, halved: bool) -> None:
     objective = build(codebook).requires_grad_(False)
     book = objective.model.codebook
     assert isinstance(book, RelaxedCodebook)
     images = some_batch(2).images
-    features = objective.model.features(images)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=halved):
+        features = objective.model.features(images)
     before = book.codes(features)
     dead = torch.bincount(before.flatten(), minlength=24) == 0
     assert bool(dead.any())
-    book.revive(dead, features)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=halved):
+        book.revive(dead, features)
     after = book.codes(features)
     assert bool(dead[after].any()), "revived codes are chosen"
     untouched = ~dead[after]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from tests.unit.objectives.test_clip import CONFIG, small_batch
+from tests.unit.objectives.test_dvae_objective import build as build_dvae
 from tests.unit.objectives.test_ranking_objective import ITEMS, QUERIES, build, side
 from torch import Tensor, distributed, multiprocessing
 
@@ -22,10 +23,11 @@ from limner.objectives.ranking_losses import FROM_NOISE, LOSSES
 from limner.objectives.taught_images import TaughtImagesObjective, TaughtImagesObjectiveConfig
 from limner.training.distributed import average_gradients
 from limner.training.loop import LoopConfig, Monitor, train
-from limner.types import PADDING_TOKEN, CaptionedBatch, RankingBatch
+from limner.types import PADDING_TOKEN, CaptionedBatch, PictureBatch, RankingBatch
 
 RANKS = 2
 MINED = 2
+CODEBOOKS = ("cosine", "dense", "nearest")
 
 
 def clip(config: CLIPObjectiveConfig) -> Objective:
@@ -126,11 +128,29 @@ def trained(folder: Path) -> dict[str, Any]:
     return {"weights": weights, "logged": logged, "saved": folder.exists()}
 
 
+def codes_trained(folder: Path, codebook: str) -> dict[str, Tensor]:
+    """Train a dVAE whose codes die and are revived; return all of its state."""
+    objective = build_dvae(codebook, revive_after=1)
+    monitor = Monitor(log=lambda *_: None, validate=lambda _: {}, keep=lambda *_: None)
+    loop = LoopConfig(num_steps=4, warmup_steps=1, precision="float32", averaging_decay=0.0)
+
+    def pictures(start: int) -> Iterator[Any]:
+        while True:
+            images = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(start))
+            yield part_of(PictureBatch(images=images), distributed.get_rank())
+            start += 1
+
+    train(objective, pictures, loop, folder=folder, monitor=monitor)
+    return objective.state_dict()
+
+
 def on_rank(rank: int, folder: Path) -> None:
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{folder / 'meeting'}", rank=rank, world_size=RANKS)
     found: dict[str, Any] = {name: gradient_of(make(), part_of(batch, rank)) for name, (make, batch) in cases().items()}
     found["trained"] = trained(folder / f"run-{rank}")
+    for codebook in CODEBOOKS:
+        found[codebook] = codes_trained(folder / f"{codebook}-{rank}", codebook)
     torch.save(found, folder / f"rank-{rank}.pt")
     distributed.destroy_process_group()
 
@@ -162,3 +182,11 @@ def test_two_ranks_train_the_weights_of_one_process(found: list[dict[str, Any]],
         for name, weights in whole["weights"].items():
             torch.testing.assert_close(told["weights"][name], weights, atol=1e-5, rtol=1e-4, msg=name)
             assert torch.equal(found[0]["trained"]["weights"][name], found[1]["trained"]["weights"][name])
+
+
+@pytest.mark.parametrize("codebook", CODEBOOKS)
+def test_two_ranks_agree_on_every_code(found: list[dict[str, Any]], codebook: str) -> None:
+    own, other = (found[rank][codebook] for rank in range(RANKS))
+    assert own.keys() == other.keys()
+    for name in own:
+        assert torch.equal(own[name], other[name]) or ".spread.running_" in name, name

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from limner.nn.parts import Parts
 
-__all__ = ["are_several", "first_place", "gathered", "gathered_parts"]
+__all__ = ["agreed", "are_several", "first_place", "gathered", "gathered_parts"]
 
 
 def gathered(rows: Shaped[Tensor, "own ..."]) -> Shaped[Tensor, "all ..."]:
@@ -36,6 +36,13 @@ def gathered_parts(parts: Parts) -> Parts:
         vectors=gathered(functional.pad(parts.vectors, (0, 0, 0, missing))),
         mask=gathered(functional.pad(parts.mask, (0, missing))),
     )
+
+
+def agreed(drawn: Tensor) -> Tensor:
+    """Return what the first rank has drawn at random, to all of them."""
+    if are_several():
+        ranks.broadcast(drawn, 0)
+    return drawn
 
 
 def first_place(num_own: int) -> int:
