@@ -14,6 +14,7 @@ from tests.shapes import write_split_shapes
 
 from limner.models.checkpoints import load_model, save_model
 from limner.models.extractor import Extractor, ExtractorConfig
+from limner.models.stir import STIR
 from limner.nn.transformer import TransformerConfig
 from limner.nn.vision import VisionTransformerConfig
 from limner.search.embedder import load_embedder
@@ -32,7 +33,7 @@ SMALL = {
     "loop.validate_every": "4",
     "loop.precision": "float32",
 }
-STIR = SMALL | {
+JOINT = SMALL | {
     "ranking.num_mined": "2",
     "ranking.mining.every": "3",
     "loop.optimizer.spans.vision": "[5, 8]",
@@ -84,7 +85,7 @@ def extractor(shapes: Path, first: Path, tmp_path_factory: pytest.TempPathFactor
 def stir(shapes: Path, extractor: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Cached STIR, whose trunk is frozen for five of eight steps, its pairs mined anew every three."""
     out = tmp_path_factory.mktemp("runs") / "stir"
-    status, printed, err = finish(*words("stir", shapes, out, STIR), "--from", extractor, "--json")
+    status, printed, err = finish(*words("stir-joint", shapes, out, JOINT), "--from", extractor, "--json")
     assert status == 0, err
     assert all(f"step {step}: mined" in err for step in (0, 3, 6))
     assert set(json.loads(printed)["after"]) == FIGURES and "before:" in err
@@ -99,11 +100,11 @@ def test_an_extractor_is_a_clip_whose_image_tower_has_learned(extractor: Path, f
     assert not any(name.startswith("text") for name in changed), "no word was weighed"
 
 
-@pytest.mark.parametrize("recipe", ["metric", "stir"])
+@pytest.mark.parametrize("recipe", ["metric", "stir-joint"])
 def test_a_killed_run_ends_with_the_same_weights(
     shapes: Path, first: Path, extractor: Path, stir: Path, tmp_path: Path, recipe: str
 ) -> None:
-    whole, settings, initial = {"metric": (extractor, SMALL, first), "stir": (stir, STIR, extractor)}[recipe]
+    whole, settings, initial = {"metric": (extractor, SMALL, first), "stir-joint": (stir, JOINT, extractor)}[recipe]
     out = tmp_path / "cut"
     cut_and_resumed([*words(recipe, shapes, out, settings), "--from", str(initial)], out)
     one, other = load_file(whole / "last/model.safetensors"), load_file(out / "last/model.safetensors")
@@ -125,11 +126,24 @@ def test_a_re_ranker_keeps_no_tokenizer_and_starts_from_its_extractor(stir: Path
     assert loaded.config.kind == "stir" and loaded.config.vision == load_model(extractor).config.vision
 
 
-@pytest.mark.parametrize("form", ["pair", "interaction", "local"])
+def test_local_stir_leaves_the_extractor_as_it_is(
+    limner: Command, shapes: Path, extractor: Path, tmp_path: Path
+) -> None:
+    status, _, err = limner(*words("stir", shapes, tmp_path / "run", SMALL), "--from", extractor)
+    assert status == 0, err
+    learned = load_model(tmp_path / "run")
+    assert isinstance(learned, STIR) and learned.config.form == "local"
+    taken = load_file(extractor / "best/model.safetensors")
+    own = learned.state_dict()
+    assert all((own[name] == taken[name]).all() for name in own if name in taken)
+    assert sum(name in taken for name in own) > 20
+
+
+@pytest.mark.parametrize("form", ["pair", "interaction"])
 def test_the_other_forms_learn_too(limner: Command, shapes: Path, extractor: Path, tmp_path: Path, form: str) -> None:
     changes = {"model.form": form, "loop.num_steps": "2", "loop.warmup_steps": "1", "loader.batch_size": "8"}
     changes |= {"loader.num_threads": "1", "loop.optimizer.spans.vision": "[1, 2]"}
-    status, _, err = limner(*words("stir", shapes, tmp_path / "run", changes), "--from", extractor)
+    status, _, err = limner(*words("stir-joint", shapes, tmp_path / "run", changes), "--from", extractor)
     assert status == 0, err
     assert "step 0: mined" in err
     assert load_reranker(tmp_path / "run").kind == "stir"
@@ -145,7 +159,7 @@ def test_it_starts_from_an_extractor_without_words(limner: Command, shapes: Path
     changes = {"model.form": form, "loop.num_steps": "2", "loop.warmup_steps": "1", "loader.batch_size": "8"}
     changes |= {"loader.num_threads": "1", "loop.optimizer.spans.vision": "[1, 2]", "loop.optimizer.rates.vision": "0"}
     changes |= {"tokenizer.vocab_size": "300"}
-    status, _, err = limner(*words("stir", shapes, tmp_path / "run", changes), "--from", tmp_path / "extractor")
+    status, _, err = limner(*words("stir-joint", shapes, tmp_path / "run", changes), "--from", tmp_path / "extractor")
     assert status == 0, err
     assert "step 0: mined" in err and "before:" in err
     learned = load_model(tmp_path / "run").state_dict()

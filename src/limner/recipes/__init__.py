@@ -10,7 +10,7 @@ from limner.recipes.fashion_mnist import clip_fashion_mnist
 from limner.recipes.metric import metric
 from limner.recipes.pictograms import pictograms, pictograms_words
 from limner.recipes.ranking import ranking
-from limner.recipes.stir import stir
+from limner.recipes.stir import stir, stir_joint
 
 __all__ = ["RECIPES"]
 
@@ -27,4 +27,5 @@ RECIPES: dict[str, Callable[[], Run]] = {
     "pictograms-words": pictograms_words,
     "ranking": ranking,
     "stir": stir,
+    "stir-joint": stir_joint,
 }

@@ -131,7 +131,9 @@ class Run:
         if isinstance(self.objective, MetricObjectiveConfig) and self.metric is None:
             raise ValueError("the objective learns a metric, so the run needs `metric`; start from the recipe 'metric'")
         if isinstance(self.objective, STIRObjectiveConfig) != (self.model.kind == "stir"):
-            raise ValueError("the model and the objective 'stir' belong together; start from the recipe 'stir'")
+            raise ValueError(
+                "the model and the objective 'stir' belong together; start from the recipe 'stir' or 'stir-joint'"
+            )
         sides = (self.ranking.query, self.ranking.document) if self.ranking else None
         if isinstance(self.objective, STIRObjectiveConfig) and sides != ("picture", "picture"):
             raise ValueError("stir compares pictures, so ranking.query and ranking.document are 'picture'")
