@@ -1,6 +1,7 @@
 """The transformer, pre-norm: x + Attention(LN(x)), then x + MLP(LN(x)), https://arxiv.org/abs/1706.03762."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -8,6 +9,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from limner.config import Count, Positive, Share
 from limner.nn.key_value_cache import KeyValueCache, LayerCache
@@ -15,8 +17,11 @@ from limner.nn.key_value_cache import KeyValueCache, LayerCache
 __all__ = ["AttentionMask", "SelfAttention", "Transformer", "TransformerBlock", "TransformerConfig"]
 
 AttentionMask: TypeAlias = Bool[Tensor, "batch length"] | Bool[Tensor, "#batch length keys"]
+Queries = Float[Tensor, "batch heads length dim"]
+Keys = Float[Tensor, "batch heads keys dim"]
 
 _MAX_DEPTH = 512
+_SHORT = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +71,15 @@ class SelfAttention(nn.Module):
         if cache is not None:
             k, v = cache.extend(k, v)
         seen = mask if mask is None else mask[:, None, None, :] if mask.ndim == 2 else mask[:, None]
-        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=seen)
+        with _quickest(q, k):
+            mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=seen)
         return self.out(rearrange(mixed, "batch heads length dim -> batch length (heads dim)"))
+
+
+def _quickest(q: Queries, k: Keys) -> AbstractContextManager[object]:
+    """On a processor, training a short sequence by plain products takes half of what fused attention's way back does."""
+    is_short = k.shape[-2] <= _SHORT
+    return sdpa_kernel(SDPBackend.MATH) if q.device.type == "cpu" and q.requires_grad and is_short else nullcontext()
 
 
 class TransformerBlock(nn.Module):
