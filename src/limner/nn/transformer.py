@@ -77,7 +77,7 @@ class SelfAttention(nn.Module):
 
 
 def _quickest(q: Queries, k: Keys) -> AbstractContextManager[object]:
-    """On a processor, training a short sequence by plain products takes half of what fused attention's way back does."""
+    """On a processor the way back through fused attention is slow: short sequences are trained by plain products."""
     is_short = k.shape[-2] <= _SHORT
     return sdpa_kernel(SDPBackend.MATH) if q.device.type == "cpu" and q.requires_grad and is_short else nullcontext()
 
