@@ -2,10 +2,10 @@
 
     python benchmarks/retrieval.py --data SET [--data SET ...] --minutes 30
 
-Both start from random weights and read the same training pictures, English captions and tags. Each learns for the same
-time, one after the other on the same machine; how many steps that is comes from short runs made in turns before.
-open_clip trains with its own code; each of its models and learning rates gets the whole time, and its best figure
-counts. The same code judges both on unseen concepts (U) and on seen concepts in an unseen style (S).
+Both start from random weights and read the same training pictures, English captions and tags, in float32. Each learns
+for the same time, one after the other on the same machine; how many steps that is comes from short runs made in turns
+before. open_clip trains with its own code; each of its models and learning rates gets the whole time, and its best
+figure counts. The same code judges both on unseen concepts (U) and on seen concepts in an unseen style (S).
 """
 
 import argparse
@@ -68,6 +68,7 @@ def main() -> None:
     parser.add_argument("--peer-rate", type=float, action="append", help="open_clip's learning rate; default: 1e-3")
     parser.add_argument("--batch-size", type=int, default=192)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--processes", type=int, default=1, help="that Limner shares the threads out to, by torchrun")
     parser.add_argument("--test", type=Path, help="the set that the protocols are of; default: the first of --data")
     parser.add_argument("--protocol", action="append", help="default: U and S")
     parser.add_argument("--work", type=Path, default=Path("benchmarks/work/retrieval"))
@@ -111,14 +112,19 @@ class Limner:
             "loop.warmup_steps": max(1, min(100, num_steps // 10)),
             "loop.validate_every": min(validate_every, num_steps),
             "loop.save_every": num_steps,
+            "loop.precision": "float32",
             "loader.batch_size": self.options.batch_size,
             "loader.captions.languages": json.dumps({"en": 1.0, "": 1.0}),
         }
         words = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
         words += [word for setting in self.options.settings for word in ("--set", setting)]
         words += [word for path in self.options.data for word in ("--data", str(path))]
-        command = [sys.executable, "-m", "limner.cli", "train", self.options.recipe, *words, "--out", str(folder)]
-        return measure(command, threads=self.options.threads, log=self.options.work / f"limner-{label}.log")
+        processes = self.options.processes
+        torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        command = [sys.executable, *(torchrun if processes > 1 else []), "-m", "limner.cli"]
+        command += ["train", self.options.recipe, *words, "--out", str(folder)]
+        log = self.options.work / f"limner-{label}.log"
+        return measure(command, threads=self.options.threads // processes, log=log)
 
     def train(self, pace: tuple[float, float], seconds: float) -> Row:
         """Train for a time at a known pace, and judge."""
