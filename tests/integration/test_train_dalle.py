@@ -15,6 +15,7 @@ from tests.shapes import shape_records, write_shapes
 from limner.data.picture_set import PictureSet
 from limner.generation.drawer import load_drawer
 from limner.models.checkpoints import save_model
+from limner.search.embedder import load_embedder
 from limner.training.logging import read_log
 
 SMALL = {
@@ -67,6 +68,26 @@ def test_it_learns_and_is_judged_by_what_held_out_pictures_cost(finished: Path) 
     for line in judged:
         expected = -(line["validation/text_nats"] / 8 + line["validation/picture_nats"] * 7 / 8)
         assert line["validation/likelihood"] == pytest.approx(expected)
+
+
+def test_it_begins_with_the_words_of_a_clip(limner: Command, folder: Path, tmp_path: Path) -> None:
+    changes = {"drawing__words": "pictograms", "loop__num_steps": "2", "loop__averaging_decay": "0"}
+    status, _, err = limner(*words(folder / "shapes", folder / "dvae", tmp_path / "run", **changes))
+    assert status == 0, err
+    drawer, clip = load_drawer(tmp_path / "run"), load_embedder("pictograms")
+    assert (
+        drawer.tokenizer.encode(["красный круг"], 8)[0].tolist()
+        == clip.tokenizer.encode(["красный круг"], 8)[0].tolist()
+    )
+    learned, known = drawer.model.tokens.weight.detach(), clip.model.text.tokens.weight.detach()
+    assert not torch.equal(learned, known) and float((learned - known).abs().max()) < 0.1 < float(known.std())
+
+
+def test_words_of_a_model_without_words_are_refused(limner: Command, folder: Path, tmp_path: Path) -> None:
+    status, _, err = limner(
+        *words(folder / "shapes", folder / "dvae", tmp_path / "run", drawing__words=folder / "dvae")
+    )
+    assert status == 1 and "error: " in err and "Traceback" not in err and not (tmp_path / "run").exists()
 
 
 def test_the_model_folder_draws_by_itself(limner: Command, folder: Path, finished: Path, tmp_path: Path) -> None:

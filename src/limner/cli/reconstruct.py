@@ -16,7 +16,9 @@ __all__ = ["reconstruct"]
 
 def reconstruct(
     pictures: Annotated[list[Path], typer.Argument(help="Picture files, and folders of them.")],
-    model: Annotated[str, typer.Option(help="A run or model folder of `limner train dvae`.")],
+    model: Annotated[
+        str, typer.Option(help="A run or model folder of `limner train dvae`; default: the shipped one.")
+    ] = "pictograms-dvae",
     sheet: Annotated[Path | None, typer.Option(help="Draw each picture beside what is left of it.")] = None,
     as_json: AsJson = False,
 ) -> None:

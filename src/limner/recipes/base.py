@@ -76,10 +76,12 @@ class RankingConfig:
 class DrawingConfig:
     """The run or model folder of the dVAE whose codes are learned, and in how many views each picture is encoded.
 
-    The first view is the picture as it is, the others are changed at random as the loader's augmentation says.
+    The first view is the picture as it is, the others are changed at random as the loader's augmentation says. `words`
+    names a CLIP whose tokens, and what they mean to it, the DALL-E begins with.
     """
 
     dvae: str = ""
+    words: str = ""
     num_views: Count = 1
 
 

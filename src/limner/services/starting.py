@@ -14,14 +14,16 @@ from limner.data.tokenizer import Tokenizer
 from limner.errors import ModelError, UsageError, system_errors
 from limner.generation.drawer import load_drawer, load_dvae
 from limner.interop.efficientnet import load_efficientnet_lite0
-from limner.models.checkpoints import MODELS
-from limner.models.dalle import DALLEConfig
+from limner.models.checkpoints import MODELS, SHIPPED
+from limner.models.clip import CLIP
+from limner.models.dalle import DALLE, DALLEConfig
 from limner.models.dvae import DVAE
 from limner.models.language_relevance import LanguageRelevanceConfig
 from limner.models.stir import STIRConfig
 from limner.nn.inverted_residual import InvertedResidualTrunk
 from limner.objectives.base import Objective
 from limner.recipes.base import Run
+from limner.search.embedder import Embedder, load_embedder
 from limner.search.reranker import load_reranker
 
 __all__ = [
@@ -36,6 +38,8 @@ __all__ = [
     "with_codes_of",
     "with_sizes_of",
     "with_vocabulary",
+    "with_words_of",
+    "words_for",
 ]
 
 _BESIDE = "objective.safetensors"
@@ -107,6 +111,28 @@ def dvae_of(run: Run, start: Start | None) -> DVAE | None:
                 "drawing.dvae to go on with its own dVAE, or start without --from"
             )
     return dvae
+
+
+def words_for(run: Run) -> Tokenizer | None:
+    """Return the tokenizer of the CLIP whose words a DALL-E begins with, None if the run names none."""
+    return _speaker(run.drawing.words).tokenizer if run.drawing and run.drawing.words else None
+
+
+def with_words_of(run: Run) -> Run:
+    """Return a run whose model has room for the tokens of the CLIP that it names, by a path that stays good."""
+    if not run.drawing or not run.drawing.words:
+        return run
+    known = _speaker(run.drawing.words).model.config.text
+    text = replace(cast(DALLEConfig, run.model).text, vocab_size=known.vocab_size, token_dim=known.token_dim)
+    words = run.drawing.words if run.drawing.words in SHIPPED else str(Path(run.drawing.words).resolve())
+    return replace(run, model=replace(cast(Any, run.model), text=text), drawing=replace(run.drawing, words=words))
+
+
+def _speaker(name: str) -> Embedder:
+    embedder = load_embedder(name)
+    if not isinstance(embedder.model, CLIP):
+        raise ModelError(f"{name} reads no words; name a CLIP in drawing.words, or leave it out")
+    return embedder
 
 
 def has_other_codes(start: Start, dvae: DVAE) -> bool:
@@ -183,6 +209,9 @@ def build_model(run: Run, start: Start | None) -> nn.Module:
     if run.image_start:
         load_efficientnet_lite0(cast(InvertedResidualTrunk, model.vision))
     if start is None:
+        if run.drawing and run.drawing.words:
+            words: Any = _speaker(run.drawing.words).model
+            cast(DALLE, model).tokens.load_state_dict(words.text.tokens.state_dict())
         return model
     own = model.state_dict()
     shared = {name: tensor for name, tensor in start.model.state_dict().items() if name in own}

@@ -38,6 +38,8 @@ from limner.services.starting import (
     with_codes_of,
     with_sizes_of,
     with_vocabulary,
+    with_words_of,
+    words_for,
 )
 from limner.services.teaching import words_of
 from limner.services.validation import HeldOut, open_sets
@@ -122,7 +124,9 @@ def start_run(
             say(f"warning: {start.name} learned the codes of another dVAE than the one named; it starts nearly anew")
     sets, rows, held_out_rows = open_sets(data)
     captions = _captions(run, sets, rows)
-    known = start.tokenizer if start else None
+    if start is None:
+        run = with_words_of(run)
+    known = start.tokenizer if start else words_for(run)
     tokenizer = known or _new_tokenizer(run, captions)
     if tokenizer is not None:
         run = with_vocabulary(run, tokenizer, is_new=known is None)
