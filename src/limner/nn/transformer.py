@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import torch
 from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -77,9 +78,9 @@ class SelfAttention(nn.Module):
 
 
 def _quickest(q: Queries, k: Keys) -> AbstractContextManager[object]:
-    """On a processor the way back through fused attention is slow: short sequences are trained by plain products."""
-    is_short = k.shape[-2] <= _SHORT
-    return sdpa_kernel(SDPBackend.MATH) if q.device.type == "cpu" and q.requires_grad and is_short else nullcontext()
+    """On a processor, in bfloat16, fused attention is slow on the way back: short sequences take plain products."""
+    is_half = q.dtype == torch.bfloat16 and q.device.type == "cpu"
+    return sdpa_kernel(SDPBackend.MATH) if is_half and q.requires_grad and k.shape[-2] <= _SHORT else nullcontext()
 
 
 class TransformerBlock(nn.Module):
