@@ -66,7 +66,9 @@ def test_the_symmetric_score_is_the_mean_of_both_orders(num_separate: int) -> No
     orders = [from_pixels(model, first, second), from_pixels(model, second, first)]
     found = model.pair_scores(model.picture_parts(first), model.picture_parts(second))
     torch.testing.assert_close(found, (orders[0] + orders[1]) / 2, atol=1e-4, rtol=1e-4)
-    assert torch.allclose(*orders) == (num_separate == DEPTH), "only where both are read jointly does the order matter"
+    assert torch.allclose(*orders, atol=3e-4) == (num_separate == DEPTH), (
+        "only where both are read jointly does the order matter"
+    )
 
 
 def test_identical_pictures_score_alike_wherever_they_stand() -> None:
