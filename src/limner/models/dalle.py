@@ -24,7 +24,7 @@ from limner.nn.key_value_cache import KeyValueCache
 from limner.nn.transformer import Transformer, TransformerConfig
 from limner.types import PADDING_TOKEN, Tokens
 
-__all__ = ["DALLE", "DALLEConfig", "DALLELogits", "WordsConfig"]
+__all__ = ["DALLE", "DALLEConfig", "DALLEFeatures", "DALLELogits", "WordsConfig"]
 
 _DEVIATION = 0.02
 
@@ -59,6 +59,13 @@ class DALLEConfig:
         """Check that there is a kind of attention to repeat."""
         if not self.attention:
             raise ValueError("attention is empty: name at least one of full, row, column, convolution")
+
+
+class DALLEFeatures(NamedTuple):
+    """What `DALLELogits` are read off, at the same places."""
+
+    text: Float[Tensor, "batch said dim"]
+    picture: Float[Tensor, "batch places dim"]
 
 
 class DALLELogits(NamedTuple):
@@ -107,12 +114,17 @@ class DALLE(nn.Module):
 
     def forward(self, tokens: Tokens, codes: Int[Tensor, "batch places"]) -> DALLELogits:
         """Return the logits of every token and code, each given what stands before it; shorter texts are padded."""
+        features = self.features(tokens, codes)
+        return DALLELogits(self.text_logits(features.text), self.picture_logits(features.picture))
+
+    def features(self, tokens: Tokens, codes: Int[Tensor, "batch places"]) -> DALLEFeatures:
+        """Return what says every token and code, for those who need the logits of some alone."""
         tokens = self.padded(tokens)
         # The last code is said but not read.
         x = torch.cat([self._read_tokens(tokens, 0), self._read_codes(codes[:, :-1], 0)], dim=1)
         features = self.transformer(x, self._masks(0, x.shape[1]))
         said = self.config.text.length - 1
-        return DALLELogits(self.text_logits(features[:, :said]), self.picture_logits(features[:, said:]))
+        return DALLEFeatures(features[:, :said], features[:, said:])
 
     def cache(self, batch_size: int) -> KeyValueCache:
         """Return room for what `read` reads of `batch_size` sequences."""

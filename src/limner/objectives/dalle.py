@@ -43,10 +43,13 @@ class DALLEObjective(Objective):
         tokens = self.model.padded(batch.tokens)
         dropped = torch.rand(len(tokens), 1, device=tokens.device) < self.config.drop_rate
         tokens = tokens.masked_fill(dropped, PADDING_TOKEN)
-        logits = self.model(tokens, batch.codes)
+        features = self.model.features(tokens, batch.codes)
         said = tokens[:, 1:]
-        text = token_cross_entropy(logits.text, said, said != PADDING_TOKEN)
-        picture = token_cross_entropy(logits.picture, batch.codes)
-        right = logits.picture.argmax(dim=2) == batch.codes
+        # Most of what a short text leaves is padding, and logits over all tokens are the dearest there are.
+        is_said = said != PADDING_TOKEN
+        text = token_cross_entropy(self.model.text_logits(features.text[is_said]), said[is_said])
+        codes = self.model.picture_logits(features.picture)
+        picture = token_cross_entropy(codes, batch.codes)
+        right = codes.argmax(dim=2) == batch.codes
         metrics = {"text_nats": text.detach(), "picture_nats": picture.detach(), "accuracy": right.float().mean()}
         return StepOutput(self.config.text_weight * text + self.config.picture_weight * picture, metrics)

@@ -21,7 +21,7 @@ def dalle() -> Run:
     return Run(
         model=DALLEConfig(
             text=WordsConfig(length=16, token_dim=64),
-            transformer=TransformerConfig(dim=256, depth=6, num_heads=4, dropout_rate=0.1),
+            transformer=TransformerConfig(dim=192, depth=6, num_heads=3),
             attention=("full", "column", "row", "row"),
             last_attention="full",
         ),
@@ -31,10 +31,17 @@ def dalle() -> Run:
         tokenizer=TokenizerConfig(vocab_size=4096, dropout_rate=0.1),
         loop=LoopConfig(
             num_steps=6000,
-            warmup_steps=200,
+            warmup_steps=100,
             averaging_decay=0.998,
             validate_every=500,
-            optimizer=OptimizerConfig(learning_rate=1e-3, weight_decay=0.05, betas=(0.9, 0.96), epsilon=1e-8),
+            optimizer=OptimizerConfig(
+                learning_rate=1.5e-3,
+                weight_decay=0.05,
+                betas=(0.9, 0.96),
+                epsilon=1e-8,
+                rates={"transformer": 5.0},
+                muon=("transformer",),
+            ),
         ),
     )
 

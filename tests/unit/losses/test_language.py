@@ -28,21 +28,21 @@ def test_cross_entropy_is_that_of_torch_over_the_counted_tokens() -> None:
     logits, tokens, counted = some()
     torch.testing.assert_close(token_cross_entropy(logits, tokens), functional.cross_entropy(logits.mT, tokens))
     expected = functional.cross_entropy(logits.mT, tokens.masked_fill(~counted, -100), ignore_index=-100)
-    torch.testing.assert_close(token_cross_entropy(logits, tokens, counted), expected)
+    torch.testing.assert_close(token_cross_entropy(logits[counted], tokens[counted]), expected)
 
 
 def test_the_gradient_is_right_and_is_zero_where_nothing_is_counted() -> None:
     logits, tokens, counted = some()
     logits.requires_grad_()
-    assert torch.autograd.gradcheck(lambda each: token_cross_entropy(each, tokens, counted), logits)
-    token_cross_entropy(logits, tokens, counted).backward()
+    assert torch.autograd.gradcheck(lambda each: token_cross_entropy(each[counted], tokens[counted]), logits)
+    token_cross_entropy(logits[counted], tokens[counted]).backward()
     assert not logits.grad[~counted].any() and logits.grad[counted].abs().sum(dim=-1).gt(0).all()
 
 
 def test_of_nothing_the_loss_is_zero() -> None:
     logits, tokens, counted = some()
     logits.requires_grad_()
-    loss = token_cross_entropy(logits, tokens, counted & False)
+    loss = token_cross_entropy(logits[counted & False], tokens[counted & False])
     loss.backward()
     assert loss.item() == 0 and not logits.grad.any()
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from tests.unit.models.test_dalle import SMALL, dalle, some
 
+from limner.models.dalle import DALLEFeatures
 from limner.objectives.dalle import DALLEObjective, DALLEObjectiveConfig
 from limner.types import PADDING_TOKEN, CodesBatch
 
@@ -57,10 +58,16 @@ def test_a_picture_whose_text_is_dropped_is_said_without_any() -> None:
     assert metrics["picture_nats"] == pytest.approx(loss(NEVER, alone)[1]["picture_nats"], rel=1e-6)
 
 
-def test_texts_are_dropped_at_the_rate_and_anew_at_each_step() -> None:
+def test_texts_are_dropped_at_the_rate_and_anew_at_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
     of, seen = batch(), []
     model = dalle()
-    model.register_forward_pre_hook(lambda _, inputs: seen.append((inputs[0] == PADDING_TOKEN).all(dim=1)))
+    features = model.features
+
+    def seeing(tokens: torch.Tensor, codes: torch.Tensor) -> DALLEFeatures:
+        seen.append((tokens == PADDING_TOKEN).all(dim=1))
+        return features(tokens, codes)
+
+    monkeypatch.setattr(model, "features", seeing)
     objective = DALLEObjective(model, DALLEObjectiveConfig(drop_rate=0.25))
     torch.manual_seed(0)
     for step in range(400):

@@ -169,8 +169,53 @@ def test_rates_of_unknown_or_all_parts_are_errors() -> None:
     model = Regression().model
     with pytest.raises(UsageError, match="begins no parameter"):
         build_optimizer(model, OptimizerConfig(rates={"vision": 0.1}), num_steps=5)
+    with pytest.raises(UsageError, match="optimizer.muon names 'vision'"):
+        build_optimizer(model, OptimizerConfig(muon=("vision",)), num_steps=5)
     with pytest.raises(UsageError, match="locks every part"):
         build_optimizer(model, OptimizerConfig(rates={"": 0.0}), num_steps=5)
+
+
+def test_matrices_of_named_parts_step_by_muon_and_all_else_by_adamw() -> None:
+    def network() -> nn.Sequential:
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
+
+    ours, theirs = network(), network()
+    config = OptimizerConfig(learning_rate=0.01, muon=("2.",))
+    matrix = theirs.get_parameter("2.weight")
+    others = [parameter for parameter in theirs.parameters() if parameter is not matrix]
+    groups: list[dict[str, Any]] = [
+        {"params": [each for each in others if each.ndim == 2]},
+        {"params": [each for each in others if each.ndim == 1], "weight_decay": 0.0},
+    ]
+    decay, betas, epsilon = config.weight_decay, config.betas, config.epsilon
+    steps = [
+        build_optimizer(ours, config, num_steps=9),
+        torch.optim.Muon([matrix], 0.01, weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(groups, 0.01, betas=betas, eps=epsilon, weight_decay=decay, fused=True),
+    ]
+    for _ in range(4):
+        for model in (ours, theirs):
+            model.zero_grad()
+            model(torch.linspace(-1, 1, 12).view(2, 6)).square().sum().backward()
+        for step in steps:
+            step.step()
+    assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
+
+
+def test_a_resumed_run_with_muon_equals_an_uninterrupted_one(tmp_path: Path) -> None:
+    run = LoopConfig(num_steps=9, warmup_steps=2, save_every=3, optimizer=OptimizerConfig(muon=("",)))
+    whole, stopped, resumed = Regression(), Regression(), Regression()
+    train(whole, batches, run, folder=tmp_path / "whole", monitor=quiet())
+
+    def stop(step: int, metrics: dict[str, float]) -> None:
+        if step == 5:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(stopped, batches, run, folder=tmp_path / "parts", monitor=quiet(stop))
+    train(resumed, batches, run, folder=tmp_path / "parts", monitor=quiet())
+    assert all(torch.equal(a, b) for a, b in zip(resumed.parameters(), whole.parameters(), strict=True))
 
 
 def test_vectors_are_not_decayed() -> None:
