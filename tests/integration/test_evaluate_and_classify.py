@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from PIL import Image
-from tests.colours import write_tiny_stir
+from tests.colours import write_tiny_ranker, write_tiny_stir
 from tests.shapes import draw, shape_records, write_shapes
 
 from limner.data.picture_set import PictureSet
@@ -95,10 +95,29 @@ def test_evaluate_tells_what_re_ranking_changes(limner, model, families, tmp_pat
     assert all(word in " ".join(out.split()) for word in ("removed", "noto", "twemoji", "re-ranked"))
 
 
+def test_evaluate_tells_what_re_ranking_by_words_changes(limner, model, tmp_path):
+    """The model itself as its re-ranker changes nothing; one with other weights does; STIR reads no words."""
+    write_shapes(tmp_path / "set")
+    data = tmp_path / "set"
+    write_tiny_ranker(tmp_path / "other", "late", seed=1)
+    write_tiny_stir(tmp_path / "stir", model, form="cached")
+    same, other = (
+        json.loads(limner("evaluate", model, data, "--rerank", ranker, "--depth", 5, "--json")[1])
+        for ranker in (model, tmp_path / "other")
+    )
+    assert same["text_to_picture"] == same["reranked"]["text_to_picture"] == other["text_to_picture"]
+    assert set(same["reranked"]["gains"].values()) == {0.0}
+    gain = other["reranked"]["text_to_picture"]["MRR"] - other["text_to_picture"]["MRR"]
+    assert gain != 0 and other["reranked"]["gains"]["MRR"] == pytest.approx(gain)
+    out = " ".join(limner("evaluate", model, data, "--rerank", tmp_path / "other")[1].split())
+    assert "re-ranked" in out and "re-ranking by" in out
+    status, _, told = limner("evaluate", model, data, "--rerank", tmp_path / "stir")
+    assert status == 2 and "compares pictures with pictures" in told
+
+
 @pytest.mark.parametrize(
     ("words", "status", "remedy"),
     [
-        (["{model}", "{set}", "--rerank", "{model}"], 2, "--protocol D"),
         (["{model}", "{set}", "--split", "dev"], 2, "known: test, validation, train, all"),
         (["{model}", "{set}", "--split", "test"], 1, "--split all"),
         (["{model}", "{set}", "--language", "xx"], 1, "it has: en, ru"),

@@ -32,28 +32,35 @@ def evaluate(
         ),
     ] = None,
     rerank: Annotated[
-        str | None, typer.Option(help="With --protocol D: a model that orders the best drawings anew, such as STIR.")
+        str | None, typer.Option(help="A model that orders the best pictures anew; with --protocol D, such as STIR.")
     ] = None,
-    depth: Annotated[int, typer.Option(help="How many of the best drawings --rerank looks at.", min=1)] = 50,
+    depth: Annotated[int, typer.Option(help="How many of the best pictures --rerank looks at.", min=1)] = 50,
     as_json: AsJson = False,
 ) -> None:
     """Print R@k, MRR, mAP and nDCG of text to picture and picture to text, with 95 % intervals.
 
-    A set with classes also gets its zero-shot accuracy; drawings asked by drawings get the figures of metric learning,
-    and with --rerank those of both stages. Pictures that cannot be decoded are left out and counted.
+    A set with classes also gets its zero-shot accuracy; drawings asked by drawings get the figures of metric learning.
+    With --rerank, those of both stages. Pictures that cannot be decoded are left out and counted.
     """
     from limner.cli.progress import progress_bar
     from limner.services.evaluating import DrawingEvaluation, evaluate_drawings, evaluate_model
 
     if protocol == "D" and (split or language):
         raise UsageError("the protocol D asks with pictures it chooses itself; leave out --split and --language")
-    if rerank is not None and protocol != "D":
-        raise UsageError("--rerank orders drawings that drawings found; add --protocol D")
     with progress_bar("Looking at the pictures", "pictures") as report:
         found: Evaluation | DrawingEvaluation = (
             evaluate_drawings(model, picture_set, rerank=rerank, depth=depth, report=report)
             if protocol == "D"
-            else evaluate_model(model, picture_set, split=split, language=language, protocol=protocol, report=report)
+            else evaluate_model(
+                model,
+                picture_set,
+                split=split,
+                language=language,
+                protocol=protocol,
+                rerank=rerank,
+                depth=depth,
+                report=report,
+            )
         )
     if found.skipped:
         note(f"{found.skipped:,} pictures could not be decoded; `limner data check {picture_set}` names them")

@@ -15,7 +15,7 @@ from limner.evaluation.examples import Examples
 from limner.evaluation.intervals import Estimate, estimate_errors_removed, estimate_gain, estimate_mean
 from limner.evaluation.metric_learning import METRIC_LEARNING, metric_learning_figures
 from limner.evaluation.ranking import MEASURES, Items, ScoreBlock, figures_of_scores, ranks_of_relevant
-from limner.evaluation.reranking import best_columns, reranked
+from limner.evaluation.reranking import rerank
 from limner.nn.parts import Parts
 from limner.search.embedder import Vectors
 from limner.search.reranker import Reranker
@@ -120,14 +120,8 @@ def rerank_drawings(
     test: DrawingTest, scores: ScoreBlock, parts: Parts, reranker: Reranker, depth: int, report: Report | None = None
 ) -> ScoreBlock:
     """Return minus the ranks when a re-ranker has ordered the `depth` best anew; `parts` are those of the examples."""
-    columns = best_columns(scores, depth)
-    second = np.empty(columns.shape, dtype=np.float32)
-    for query, chosen in enumerate(columns):
-        asking = parts.take(torch.from_numpy(test.asking[query : query + 1]))
-        second[query] = reranker.scores(asking, parts.take(torch.from_numpy(test.gallery[chosen])))[0]
-        if report:
-            report(query + 1, len(columns), test.family)
-    return reranked(scores, columns, second)
+    asking, gallery = (parts.take(torch.from_numpy(places)) for places in (test.asking, test.gallery))
+    return rerank(scores, asking, gallery, reranker, depth, report=report, what=test.family)
 
 
 def drawing_values(test: DrawingTest, scores: ScoreBlock) -> Values:

@@ -1,9 +1,14 @@
 """What re-ranking makes of a ranking: the best of the first stage in a new order, everything else where it was."""
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 
-__all__ = ["best_columns", "reranked"]
+from limner.data.progress import Report
+from limner.nn.parts import Parts
+from limner.search.reranker import Reranker
+
+__all__ = ["best_columns", "rerank", "reranked"]
 
 FirstScores = Float[np.ndarray, "queries items"]
 Columns = Int[np.ndarray, "queries depth"]
@@ -28,3 +33,26 @@ def reranked(
     ranks = np.empty(scores.shape, dtype=np.float32)
     np.put_along_axis(ranks, order, np.arange(scores.shape[1], dtype=np.float32)[None, :], axis=1)
     return -ranks
+
+
+def rerank(
+    scores: FirstScores,
+    queries: Parts,
+    items: Parts,
+    reranker: Reranker,
+    depth: int,
+    *,
+    report: Report | None = None,
+    what: str = "",
+) -> Float[np.ndarray, "queries items"]:
+    """Return minus the rank of every item when a re-ranker has ordered the `depth` best of every query anew.
+
+    The parts are those of the rows and of the columns; `what` names the work in the report.
+    """
+    columns = best_columns(scores, depth)
+    second = np.empty(columns.shape, dtype=np.float32)
+    for query, chosen in enumerate(columns):
+        second[query] = reranker.scores(queries.take(torch.tensor([query])), items.take(torch.from_numpy(chosen)))[0]
+        if report:
+            report(query + 1, len(columns), what)
+    return reranked(scores, columns, second)

@@ -8,14 +8,49 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+import torch
+from jaxtyping import Float
 
+from limner.data.progress import Report
 from limner.evaluation.examples import Examples, normal_form
-from limner.evaluation.intervals import Estimate, estimate_mean
-from limner.evaluation.ranking import MEASURES, Items, figures_of_vectors
+from limner.evaluation.intervals import Estimate, estimate_errors_removed, estimate_gain, estimate_mean
+from limner.evaluation.ranking import MEASURES, Items, figures_of_scores, figures_of_vectors
+from limner.evaluation.reranking import rerank
+from limner.nn.parts import Parts
 from limner.search.embedder import Embedder, Vectors
+from limner.search.reranker import Reranker
 
-__all__ = ["RetrievalFigures", "judge_retrieval", "relevant_captions", "relevant_pictures"]
+__all__ = [
+    "RerankedTexts",
+    "RetrievalFigures",
+    "SecondPass",
+    "judge_retrieval",
+    "relevant_captions",
+    "relevant_pictures",
+]
+
+_TEXTS_AT_ONCE = 256
+Figures = dict[str, Float[np.ndarray, "_"]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecondPass:
+    """A re-ranker, how many of the best pictures of every caption it orders anew, and what it keeps of all pictures."""
+
+    reranker: Reranker
+    depth: int
+    parts: Parts
+
+
+@dataclass(frozen=True, kw_only=True)
+class RerankedTexts:
+    """The figures of text to picture after re-ranking, and what the same queries gain by it."""
+
+    model: str
+    depth: int
+    text_to_picture: dict[str, Estimate]
+    gains: dict[str, Estimate]
+    errors_removed: Estimate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +59,23 @@ class RetrievalFigures:
 
     text_to_picture: dict[str, Estimate]
     picture_to_text: dict[str, Estimate]
+    reranked: RerankedTexts | None = None
 
 
-def judge_retrieval(embedder: Embedder, examples: Examples, picture_vectors: Vectors) -> RetrievalFigures:
+def judge_retrieval(
+    embedder: Embedder,
+    examples: Examples,
+    picture_vectors: Vectors,
+    *,
+    second: SecondPass | None = None,
+    report: Report | None = None,
+) -> RetrievalFigures:
     """Return the figures of every caption searching the pictures, and every picture searching the captions.
 
     Queries of one concept are one group for the intervals. A picture is a query if any caption answers it.
+
+    Raises:
+        UsageError: if the re-ranker reads no words.
     """
     text_vectors = _embed_texts(embedder, examples.captions)
     concepts = np.unique(examples.concepts, return_inverse=True)[1]
@@ -38,17 +84,22 @@ def judge_retrieval(embedder: Embedder, examples: Examples, picture_vectors: Vec
     asked = [f"{concept} {text}" for concept, text in zip(text_concepts, examples.captions, strict=True)]
     _, once, counted = np.unique(asked, return_index=True, return_inverse=True)
     pictures = relevant_pictures(examples)
-    to_picture = figures_of_vectors(
-        text_vectors[once], picture_vectors, [pictures[text] for text in once], examples.ids
-    )
+    answers = [pictures[text] for text in once]
+    to_picture = figures_of_vectors(text_vectors[once], picture_vectors, answers, examples.ids)
+    again = None
+    if second is not None:
+        texts = [examples.captions[text] for text in once]
+        after = _reranked_figures(second, texts, text_vectors[once], picture_vectors, answers, examples.ids, report)
+        again = _compare(second, _spread(to_picture, counted), _spread(after, counted), text_concepts)
     captions = relevant_captions(examples)
     asking = np.array([place for place, relevant in enumerate(captions) if len(relevant)])
     to_text = figures_of_vectors(
         picture_vectors[asking], text_vectors, [captions[place] for place in asking], examples.caption_ids
     )
     return RetrievalFigures(
-        text_to_picture=_estimates({name: values[counted] for name, values in to_picture.items()}, text_concepts),
+        text_to_picture=_estimates(_spread(to_picture, counted), text_concepts),
         picture_to_text=_estimates(to_text, concepts[asking]),
+        reranked=again,
     )
 
 
@@ -91,9 +142,45 @@ def _embed_texts(embedder: Embedder, texts: Sequence[str]) -> Vectors:
     return embedder.embed_texts(distinct.tolist())[places]
 
 
-def _estimates(
-    figures: dict[str, Float[np.ndarray, " queries"]], groups: Int[np.ndarray, " queries"]
-) -> dict[str, Estimate]:
+def _reranked_figures(
+    second: SecondPass,
+    texts: Sequence[str],
+    text_vectors: Float[np.ndarray, "texts embed_dim"],
+    picture_vectors: Float[np.ndarray, "pictures embed_dim"],
+    answers: Sequence[Items],
+    ids: Sequence[str],
+    report: Report | None,
+) -> Figures:
+    """Return each figure for each text; memory holds the scores of a block of them at a time."""
+    asking = second.reranker.text_parts(texts)
+    blocks = []
+    for start in range(0, len(texts), _TEXTS_AT_ONCE):
+        rows = slice(start, start + _TEXTS_AT_ONCE)
+        scores = text_vectors[rows] @ picture_vectors.T
+        queries = asking.take(torch.arange(start, start + len(scores)))
+        again = rerank(scores, queries, second.parts, second.reranker, second.depth)
+        blocks.append(figures_of_scores(again, answers[rows], ids))
+        if report:
+            report(start + len(scores), len(texts), "re-ranked")
+    return {name: np.concatenate([block[name] for block in blocks]) for name in MEASURES}
+
+
+def _compare(second: SecondPass, before: Figures, after: Figures, groups: Items) -> RerankedTexts:
+    return RerankedTexts(
+        model=second.reranker.name,
+        depth=second.depth,
+        text_to_picture=_estimates(after, groups),
+        gains={name: estimate_gain(before[name], after[name], groups) for name in MEASURES},
+        errors_removed=estimate_errors_removed(before["R@1"], after["R@1"], groups),
+    )
+
+
+def _spread(figures: Figures, places: Items) -> Figures:
+    """Return the figures of queries that stand at these places."""
+    return {name: values[places] for name, values in figures.items()}
+
+
+def _estimates(figures: Figures, groups: Items) -> dict[str, Estimate]:
     return {name: estimate_mean(figures[name], groups) for name in MEASURES}
 
 

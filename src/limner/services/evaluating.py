@@ -21,9 +21,9 @@ from limner.evaluation.drawings import (
 )
 from limner.evaluation.examples import Examples, embed_pictures, gather_examples, gather_pictures, read_parts
 from limner.evaluation.intervals import Estimate
-from limner.evaluation.retrieval import RetrievalFigures, judge_retrieval
+from limner.evaluation.retrieval import RetrievalFigures, SecondPass, judge_retrieval
 from limner.search.embedder import Embedder, load_embedder
-from limner.search.reranker import load_reranker
+from limner.search.reranker import Reranker, load_reranker
 
 __all__ = [
     "SPLITS",
@@ -56,9 +56,12 @@ class Evaluation:
     skipped: int
 
     def columns(self) -> dict[str, dict[str, Estimate]]:
-        """Return the columns of a table of figures."""
+        """Return the columns of a table of figures; those of re-ranking stand beside what it re-ranks."""
+        again = self.retrieval.reranked
+        second = {} if again is None else {"re-ranked": again.text_to_picture, "gain": again.gains}
         return {
             "text → picture": self.retrieval.text_to_picture,
+            **second,
             "picture → text": self.retrieval.picture_to_text,
         }
 
@@ -66,6 +69,10 @@ class Evaluation:
         """Say on how much it was measured, and the zero-shot accuracy."""
         languages = ", ".join(language or "unknown" for language in self.languages)
         accuracy = f"; zero-shot accuracy {100 * self.zero_shot.mean:.1f}" if self.zero_shot else ""
+        again = self.retrieval.reranked
+        if again:
+            removed = 100 * again.errors_removed.mean
+            accuracy += f"; of the errors at rank 1, re-ranking by {again.model} removes {removed:.1f} %"
         return (
             f"{self.num_pictures:,} pictures of {self.num_concepts:,} concepts, {self.num_captions:,} captions "
             f"({languages}); percent, with 95 % intervals{accuracy}"
@@ -89,6 +96,20 @@ class Evaluation:
             "languages": list(self.languages),
             "intervals": {direction: _intervals(figures) for direction, figures in directions.items()},
         }
+        again = self.retrieval.reranked
+        if again:
+            values["reranked"] = {
+                "model": again.model,
+                "depth": again.depth,
+                "text_to_picture": _means(again.text_to_picture),
+                "gains": _means(again.gains),
+                "errors_removed": again.errors_removed.mean,
+                "intervals": {
+                    "text_to_picture": _intervals(again.text_to_picture),
+                    "gains": _intervals(again.gains),
+                    "errors_removed": [again.errors_removed.low, again.errors_removed.high],
+                },
+            }
         if self.zero_shot:
             values["zero_shot"] = {"accuracy": self.zero_shot.mean}
             values["intervals"]["zero_shot"] = {"accuracy": [self.zero_shot.low, self.zero_shot.high]}
@@ -102,9 +123,13 @@ def evaluate_model(
     split: str | None = None,
     language: str | None = None,
     protocol: str | None = None,
+    rerank: str | Path | None = None,
+    depth: int = 50,
     report: Report | None = None,
 ) -> Evaluation:
     """Return what a model reaches on a split of a set; the test split if there is one, else every picture.
+
+    `rerank` is a model that orders the `depth` best pictures of every caption anew.
 
     Raises:
         UsageError: for an unknown split or protocol.
@@ -118,11 +143,12 @@ def evaluate_model(
         raise UsageError(f"the protocol {protocol} chooses its pictures itself; leave out --split")
     pictures = PictureSet.open(picture_set)
     embedder = load_embedder(model)
+    second = None if rerank is None else (load_reranker(rerank), depth)
     if protocol is not None:
-        return judge_protocol(embedder, pictures, protocol, language=language, report=report)
+        return judge_protocol(embedder, pictures, protocol, language=language, second=second, report=report)
     split = split or ("test" if "test" in _splits(pictures) else "all")
     examples = gather_examples(pictures, splits=() if split == "all" else (split,), language=language)
-    return judge(embedder, pictures, examples, split=split, report=report)
+    return judge(embedder, pictures, examples, split=split, second=second, report=report)
 
 
 def judge_protocol(
@@ -131,9 +157,12 @@ def judge_protocol(
     protocol: str,
     *,
     language: str | None = None,
+    second: tuple[Reranker, int] | None = None,
     report: Report | None = None,
 ) -> Evaluation:
     """Return what a loaded model reaches on the pictures that a protocol chooses of a built-in set.
+
+    `second` is a re-ranker and its depth.
 
     Raises:
         DataError: if the protocol finds none of its pictures in the set.
@@ -146,21 +175,31 @@ def judge_protocol(
             f"make its set with `limner data get {chosen.set_name}`"
         )
     examples = gather_examples(pictures, rows=rows, language=language)
-    return judge(embedder, pictures, examples, split=f"protocol {protocol}", report=report)
+    return judge(embedder, pictures, examples, split=f"protocol {protocol}", second=second, report=report)
 
 
 def judge(
-    embedder: Embedder, pictures: PictureSet, examples: Examples, *, split: str, report: Report | None = None
+    embedder: Embedder,
+    pictures: PictureSet,
+    examples: Examples,
+    *,
+    split: str,
+    second: tuple[Reranker, int] | None = None,
+    report: Report | None = None,
 ) -> Evaluation:
-    """Return what a loaded model reaches on gathered examples."""
+    """Return what a loaded model reaches on gathered examples; `second` is a re-ranker and its depth."""
     found, vectors = embed_pictures(embedder, pictures, examples, report=report)
     names = name_classes(pictures, found)
+    again = None
+    if second is not None:
+        reranker, depth = second
+        again = SecondPass(reranker=reranker, depth=depth, parts=read_parts(reranker, pictures, found, report=report))
     return Evaluation(
         model=embedder.name,
         picture_set=str(pictures.path),
         split=split,
         languages=found.languages,
-        retrieval=judge_retrieval(embedder, found, vectors),
+        retrieval=judge_retrieval(embedder, found, vectors, second=again, report=report),
         zero_shot=judge_zero_shot(embedder, found, vectors, names) if names else None,
         num_pictures=len(found.rows),
         num_captions=len(found.captions),

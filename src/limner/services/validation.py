@@ -16,7 +16,7 @@ from limner.data.ranking import SideKind
 from limner.data.splitting import hash_share, hold_out
 from limner.errors import PictureError
 from limner.evaluation.ranking import figures_of_scores, figures_of_vectors
-from limner.evaluation.reranking import best_columns, reranked
+from limner.evaluation.reranking import rerank
 from limner.models.clip import CLIP
 from limner.models.extractor import Extractor
 from limner.models.relevance import RelevanceModel
@@ -183,13 +183,8 @@ def figures_of_reranking(held_out: HeldOut, judged: RelevanceModel, start: Relev
     scores = vectors[asked] @ vectors.T
     scores[np.arange(len(asked)), asked] = scores.min() - 1
     if not isinstance(judged, CLIP):
-        columns = best_columns(scores, min(_DEPTH, len(pictures) - 1))
         parts = scorer.picture_parts(pictures)
-        second = [
-            scorer.scores(parts.take(torch.tensor([asked[row]])), parts.take(torch.from_numpy(columns[row])))[0]
-            for row in range(len(asked))
-        ]
-        scores = reranked(scores, columns, np.stack(second))
+        scores = rerank(scores, parts.take(torch.from_numpy(asked)), parts, scorer, min(_DEPTH, len(pictures) - 1))
     values = figures_of_scores(scores, [np.flatnonzero(relevance[row]) for row in asked], held_out.ids())
     return _means(values)
 

@@ -2,13 +2,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from tests.colours import ColourEmbedder
 from tests.shapes import draw, shape_records
 
 from limner.data.picture_set import Caption, PictureSet, Record
 from limner.errors import DataError
 from limner.evaluation.examples import Examples, embed_pictures, gather_examples, normal_form
-from limner.evaluation.retrieval import judge_retrieval, relevant_captions, relevant_pictures
+from limner.evaluation.retrieval import SecondPass, judge_retrieval, relevant_captions, relevant_pictures
+from limner.nn.parts import whole
+from limner.search.reranker import Reranker
 
 
 def examples(concepts, captions):
@@ -118,3 +121,42 @@ def test_nothing_to_judge_on_is_said(tmp_path):
     silent = PictureSet.write(tmp_path / "silent", [Record(id="1", picture=draw("red", "circle", 9))])
     with pytest.raises(DataError, match="import it with captions"):
         gather_examples(silent)
+
+
+class Knowing(Reranker):
+    """A re-ranker that knows which shape each picture and each caption is of: parts are the number of the shape."""
+
+    name = "knowing"
+
+    def __init__(self, texts: dict[str, int]):
+        self.texts = texts
+
+    def text_parts(self, texts):
+        return whole(torch.tensor([self.texts[text] for text in texts]).float()[:, None, None])
+
+    def scores(self, queries, documents):
+        return (queries.vectors[:, None, 0, 0] == documents.vectors[None, :, 0, 0]).float().numpy()
+
+
+@pytest.mark.parametrize("depth", [1, 4, 100])
+def test_a_re_ranker_that_knows_finds_what_the_first_stage_has_within_its_depth(shapes, depth):
+    """The first stage finds the colour, six pictures at once; which of them is first then decides the re-ranker."""
+    embedder = ColourEmbedder()
+    found, vectors = embed_pictures(embedder, shapes, gather_examples(shapes))
+    numbers = np.unique(found.concepts, return_inverse=True)[1]
+    reranker = Knowing({text: numbers[owner] for owner, text in zip(found.owners, found.captions, strict=True)})
+    parts = whole(torch.from_numpy(numbers).float()[:, None, None])
+    alone = judge_retrieval(embedder, found, vectors)
+    second = SecondPass(reranker=reranker, depth=depth, parts=parts)
+    told = []
+    both = judge_retrieval(embedder, found, vectors, second=second, report=lambda *step: told.append(step))
+    again = both.reranked
+    assert both.text_to_picture == alone.text_to_picture and both.picture_to_text == alone.picture_to_text
+    scores = embedder.embed_texts(found.captions) @ vectors.T
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :depth]
+    within = [(numbers[row] == numbers[owner]).any() for row, owner in zip(best, found.owners, strict=True)]
+    assert again.text_to_picture["R@1"].mean == pytest.approx(np.mean(within))
+    assert again.gains["R@1"].mean == pytest.approx(np.mean(within) - alone.text_to_picture["R@1"].mean)
+    removed = again.gains["R@1"].mean / (1 - alone.text_to_picture["R@1"].mean)
+    assert again.errors_removed.mean == pytest.approx(removed)
+    assert told[-1][0] == told[-1][1] == len(set(found.captions))
