@@ -24,6 +24,7 @@ SMALL = {
     "model.transformer.num_heads": "2",
     "loader.batch_size": "16",
     "loader.num_threads": "1",
+    "drawing.words": "",
     "tokenizer.vocab_size": "300",
     "loop.num_steps": "30",
     "loop.warmup_steps": "4",
@@ -54,7 +55,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished(folder: Path) -> Path:
     status, printed, err = finish(*words(folder / "shapes", folder / "dvae", folder / "run"), "--json")
     assert status == 0, err
-    assert "encoding" in err and "4 views each" in err
+    assert "encoding" in err and "2 views each" in err
     outcome = json.loads(printed)
     assert set(outcome["after"]) == {"text_nats", "picture_nats", "likelihood"}
     return folder / "run"

@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 _TEXTS_AT_ONCE = 256
-Figures = dict[str, Float[np.ndarray, "_"]]
+Figures = dict[str, Float[np.ndarray, " _"]]
 
 
 @dataclass(frozen=True, kw_only=True)

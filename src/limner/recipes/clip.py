@@ -31,7 +31,10 @@ def clip() -> Run:
         model=CLIPConfig(vision=vision, text=_TEXT, embed_dim=192),
         loader=LoaderConfig(batch_size=192, augmentation=augmentation),
         loop=LoopConfig(
-            num_steps=2000, warmup_steps=100, averaging_decay=0.95, optimizer=OptimizerConfig(learning_rate=2e-3)
+            num_steps=2000,
+            warmup_steps=100,
+            averaging_decay=0.95,
+            optimizer=OptimizerConfig(learning_rate=2e-3, muon={"vision": 4.0, "text.transformer": 4.0}),
         ),
     )
 

@@ -3,6 +3,9 @@
 limner train dalle --data SET --out run --set drawing.dvae=DVAE
 """
 
+from dataclasses import replace
+
+from limner.data.augmentation import UNCHANGED
 from limner.data.captions import CaptionChoice
 from limner.data.loader import LoaderConfig
 from limner.data.tokenizer import TokenizerConfig
@@ -17,7 +20,11 @@ __all__ = ["dalle", "dalle_fashion_mnist"]
 
 
 def dalle() -> Run:
-    """Return a run for captioned drawings: English captions, four views of each picture."""
+    """Return a run for captioned drawings: English captions, two views of each picture, moved a little or mirrored.
+
+    It begins with what words mean to the shipped CLIP: so it heeds them sooner.
+    """
+    augmentation = replace(UNCHANGED, zoom=(0.92, 1.08), shift=0.04, flip_rate=0.5)
     return Run(
         model=DALLEConfig(
             text=WordsConfig(length=16, token_dim=64),
@@ -26,11 +33,15 @@ def dalle() -> Run:
             last_attention="full",
         ),
         objective=DALLEObjectiveConfig(),
-        drawing=DrawingConfig(num_views=4),
-        loader=LoaderConfig(batch_size=64, captions=CaptionChoice(languages={"en": 1.0, "*": 0.05}, tag_rate=0.2)),
+        drawing=DrawingConfig(words="pictograms", num_views=2),
+        loader=LoaderConfig(
+            batch_size=64,
+            captions=CaptionChoice(languages={"en": 1.0, "*": 0.05}, tag_rate=0.2),
+            augmentation=augmentation,
+        ),
         tokenizer=TokenizerConfig(vocab_size=4096, dropout_rate=0.1),
         loop=LoopConfig(
-            num_steps=6000,
+            num_steps=4000,
             warmup_steps=100,
             averaging_decay=0.998,
             validate_every=500,
@@ -39,8 +50,7 @@ def dalle() -> Run:
                 weight_decay=0.05,
                 betas=(0.9, 0.96),
                 epsilon=1e-8,
-                rates={"transformer": 5.0},
-                muon=("transformer",),
+                muon={"transformer": 5.0},
             ),
         ),
     )

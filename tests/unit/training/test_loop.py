@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from limner.errors import TrainingError, UsageError
 from limner.objectives.base import Objective, StepOutput
 from limner.training.loop import LoopConfig, Monitor, train
-from limner.training.optimizer import OptimizerConfig, build_optimizer
+from limner.training.optimizer import OptimizerConfig, build_optimizer, orthogonalized
 from limner.training.schedule import warmup_cosine
 from limner.training.state import latest_state
 
@@ -170,7 +170,7 @@ def test_rates_of_unknown_or_all_parts_are_errors() -> None:
     with pytest.raises(UsageError, match="begins no parameter"):
         build_optimizer(model, OptimizerConfig(rates={"vision": 0.1}), num_steps=5)
     with pytest.raises(UsageError, match="optimizer.muon names 'vision'"):
-        build_optimizer(model, OptimizerConfig(muon=("vision",)), num_steps=5)
+        build_optimizer(model, OptimizerConfig(muon={"vision": 1.0}), num_steps=5)
     with pytest.raises(UsageError, match="locks every part"):
         build_optimizer(model, OptimizerConfig(rates={"": 0.0}), num_steps=5)
 
@@ -181,7 +181,7 @@ def test_matrices_of_named_parts_step_by_muon_and_all_else_by_adamw() -> None:
         return nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
 
     ours, theirs = network(), network()
-    config = OptimizerConfig(learning_rate=0.01, muon=("2.",))
+    config = OptimizerConfig(learning_rate=0.01, muon={"2.": 0.5})
     matrix = theirs.get_parameter("2.weight")
     others = [parameter for parameter in theirs.parameters() if parameter is not matrix]
     groups: list[dict[str, Any]] = [
@@ -191,20 +191,52 @@ def test_matrices_of_named_parts_step_by_muon_and_all_else_by_adamw() -> None:
     decay, betas, epsilon = config.weight_decay, config.betas, config.epsilon
     steps = [
         build_optimizer(ours, config, num_steps=9),
-        torch.optim.Muon([matrix], 0.01, weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.Muon([matrix], 0.005, weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
         torch.optim.AdamW(groups, 0.01, betas=betas, eps=epsilon, weight_decay=decay, fused=True),
     ]
+    for group in steps[0].param_groups:
+        group["lr"] *= group["rate"]
     for _ in range(4):
         for model in (ours, theirs):
             model.zero_grad()
             model(torch.linspace(-1, 1, 12).view(2, 6)).square().sum().backward()
         for step in steps:
             step.step()
-    assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
+    for found, expected in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
+
+
+def test_a_convolution_steps_by_muon_as_the_matrix_that_it_is_and_one_of_single_channels_by_adamw() -> None:
+    torch.manual_seed(0)
+    convolution, linear = nn.Conv2d(4, 6, 1), nn.Linear(4, 6)
+    linear.load_state_dict({"weight": convolution.weight.detach().flatten(1), "bias": convolution.bias})
+    depthwise = nn.Conv2d(6, 6, 3, groups=6)
+    config = OptimizerConfig(learning_rate=0.01, muon={"": 1.0})
+    steps = [build_optimizer(model, config, num_steps=9) for model in (convolution, linear, depthwise)]
+    assert [sorted(group["muon"] for group in step.param_groups) for step in steps] == [[0, 1], [0, 1], [0, 0]]
+    pixels = torch.randn(5, 4, 1, 1)
+    for _ in range(3):
+        for model, seen in ((convolution, pixels), (linear, pixels.flatten(1))):
+            model.zero_grad()
+            model(seen).square().sum().backward()
+        steps[0].step()
+        steps[1].step()
+    torch.testing.assert_close(convolution.weight.flatten(1), linear.weight, atol=1e-4, rtol=0)
+
+
+def test_orthogonalized_matrices_have_singular_values_near_one_and_the_directions_of_the_given() -> None:
+    torch.manual_seed(0)
+    for shape in ((8, 8), (5, 40), (64, 12)):
+        matrix = torch.randn(shape)
+        found = orthogonalized(matrix)
+        left, _, right = torch.linalg.svd(matrix, full_matrices=False)
+        values = (left.T @ found @ right.T).diagonal()
+        assert values.min() > 0.4 and values.max() < 1.4
+        assert (left.T @ found @ right.T - values.diag()).abs().max() < 0.1
 
 
 def test_a_resumed_run_with_muon_equals_an_uninterrupted_one(tmp_path: Path) -> None:
-    run = LoopConfig(num_steps=9, warmup_steps=2, save_every=3, optimizer=OptimizerConfig(muon=("",)))
+    run = LoopConfig(num_steps=9, warmup_steps=2, save_every=3, optimizer=OptimizerConfig(muon={"": 1.0}))
     whole, stopped, resumed = Regression(), Regression(), Regression()
     train(whole, batches, run, folder=tmp_path / "whole", monitor=quiet())
 
