@@ -29,7 +29,8 @@ class Exported:
 def export_model(model: str, out: Path, *, half: bool = True, shared_with: str | None = None) -> Exported:
     """Write a model into `out`, in float16 unless asked not to, with its calibration if it has one.
 
-    Weights that equal those of the shipped model `shared_with` are left out, and read from there.
+    Weights that equal those of the shipped model `shared_with` are left out, and read from there; of a DALL-E, those of
+    its dVAE where that is what is shared with.
 
     Raises:
         UsageError: if something is at `out` already, or `shared_with` is not shipped.
@@ -41,22 +42,24 @@ def export_model(model: str, out: Path, *, half: bool = True, shared_with: str |
         raise UsageError(f"'{shared_with}' is not a shipped model; known: {', '.join(SHIPPED)}")
     folder = resolve(model)
     loaded: nn.Module = load_model(folder)
-    tokenizer = calibration = None
-    if not isinstance(loaded, DVAE):
+    tokenizer = calibration = dvae = None
+    if isinstance(loaded, DALLE):
+        drawer = load_drawer(folder)
+        tokenizer, dvae = drawer.tokenizer, drawer.dvae
+    elif not isinstance(loaded, DVAE):
         _, tokenizer, fingerprint = load_with_tokenizer(folder)
         calibration = read_calibration(folder, fingerprint)
+    is_of_dvae = dvae is not None and shared_with is not None and isinstance(load_model(shared_with), DVAE)
     dtype = torch.float16 if half else torch.float32
     with new_folder(out) as draft:
         if tokenizer is not None:
             tokenizer.save(draft)
-        save_model(draft, loaded, dtype=dtype, shared_with=shared_with)
-        num_parameters = _count(loaded)
-        if isinstance(loaded, DALLE):
-            drawer = load_drawer(folder)
-            save_model(draft / DVAE_FOLDER, drawer.dvae, dtype=dtype)
-            num_parameters += _count(drawer.dvae)
+        save_model(draft, loaded, dtype=dtype, shared_with=None if is_of_dvae else shared_with)
+        if dvae is not None:
+            save_model(draft / DVAE_FOLDER, dvae, dtype=dtype, shared_with=shared_with if is_of_dvae else None)
         if calibration is not None:  # rounding moves scores by less than a curve can tell
             write_calibration(draft, replace(calibration, fingerprint=load_with_tokenizer(draft)[2]))
+    num_parameters = _count(loaded) + (0 if dvae is None else _count(dvae))
     return Exported(
         folder=str(out),
         num_parameters=num_parameters,

@@ -6,9 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from limner.data.tokenizer import Tokenizer, TokenizerConfig
 from limner.errors import ModelError, UsageError
+from limner.generation.drawer import DVAE_FOLDER, load_drawer, load_dvae
 from limner.models.checkpoints import load_model, resolve, save_model
+from limner.models.dalle import DALLE, DALLEConfig, WordsConfig
 from limner.models.stir import STIR, STIRConfig
+from limner.nn.transformer import TransformerConfig
 from limner.services.exporting import export_model
 
 BASE = "pictograms"
@@ -75,3 +79,20 @@ def test_only_a_shipped_model_can_be_shared_with(reranker: STIR, tmp_path: Path)
         export_model(str(tmp_path / "whole"), tmp_path / "out", shared_with="nothing")
     assert not (tmp_path / "out").exists()
     assert export_model(str(tmp_path / "whole"), tmp_path / "out", shared_with=BASE).size_bytes < 5e6
+
+
+def test_a_drawer_may_share_the_shipped_dvae(tmp_path: Path) -> None:
+    dvae = load_dvae("pictograms-dvae")
+    sizes = TransformerConfig(dim=16, depth=1, num_heads=2)
+    tokenizer = Tokenizer.train(["a red circle"], TokenizerConfig(vocab_size=300))
+    words = WordsConfig(vocab_size=tokenizer.vocab_size, length=6, token_dim=8)
+    model = DALLE(DALLEConfig(text=words, num_codes=512, grid_size=8, transformer=sizes))
+    save_model(tmp_path / "whole", model)
+    save_model(tmp_path / "whole" / DVAE_FOLDER, dvae)
+    tokenizer.save(tmp_path / "whole")
+    whole = export_model(str(tmp_path / "whole"), tmp_path / "copied")
+    small = export_model(str(tmp_path / "whole"), tmp_path / "shared", shared_with="pictograms-dvae")
+    assert small.num_parameters == whole.num_parameters and small.size_bytes < whole.size_bytes - 2e6
+    first, second = (load_drawer(tmp_path / name) for name in ("copied", "shared"))
+    for one, other in ((first.model, second.model), (first.dvae, second.dvae)):
+        assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
