@@ -169,6 +169,11 @@ def test_fine_tuning_says_what_it_was_before_and_after(
     assert "before:" in err and "after:" in err
     assert outcome["got_worse"] == (outcome["after"]["R@1"] < outcome["before"]["R@1"])
     assert ("WORSE" in err) == outcome["got_worse"]
+    muon = [
+        json.loads((run / "run.json").read_text())["run"]["loop"]["optimizer"]["muon"]
+        for run in (finished, tmp_path / "tuned")
+    ]
+    assert muon == [{"vision": 4.0, "text.transformer": 4.0}, {}]
 
 
 def test_one_picture_can_be_trained_on(limner: Command, tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ __all__ = [
     "with_sizes_of",
     "with_vocabulary",
     "with_words_of",
+    "without_muon",
     "words_for",
 ]
 
@@ -87,6 +88,12 @@ def with_sizes_of(run: Run, start: Start) -> Run:
     known: Any = start.model.config
     names = {field.name for field in fields(run.model)} & {field.name for field in fields(known)} - {"kind"}
     return replace(run, model=replace(run.model, **{name: getattr(known, name) for name in names}))
+
+
+def without_muon(run: Run) -> Run:
+    """Return a run all of whose parts step by AdamW: Muon's steps are large ones, for weights that begin at random."""
+    optimizer = replace(run.loop.optimizer, muon={})
+    return replace(run, loop=replace(run.loop, optimizer=optimizer))
 
 
 def dvae_of(run: Run, start: Start | None) -> DVAE | None:

@@ -39,6 +39,7 @@ from limner.services.starting import (
     with_sizes_of,
     with_vocabulary,
     with_words_of,
+    without_muon,
     words_for,
 )
 from limner.services.teaching import words_of
@@ -162,12 +163,12 @@ def start_run(
 
 
 def _asked(recipe: str, initial: str | None, settings: Mapping[str, str]) -> tuple[Run, Start | None]:
-    """Return the run of a recipe as the settings change it, with the sizes of the model it starts from, and that."""
+    """Return the run of a recipe as the settings change it, fit for the model that it starts from, and that."""
     run = RECIPES[recipe]()
     if "model.kind" in settings:
         run = override(run, {"model.kind": settings["model.kind"]})
     start = load_start(run, initial) if initial else None
-    return override(with_sizes_of(run, start) if start else run, settings), start
+    return override(without_muon(with_sizes_of(run, start)) if start else run, settings), start
 
 
 def _captions(run: Run, sets: Sequence[PictureSet], rows: Sequence[np.ndarray]) -> Captions | None:
