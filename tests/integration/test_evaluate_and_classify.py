@@ -112,7 +112,7 @@ def test_evaluate_tells_what_re_ranking_by_words_changes(limner, model, tmp_path
     out = " ".join(limner("evaluate", model, data, "--rerank", tmp_path / "other")[1].split())
     assert "re-ranked" in out and "re-ranking by" in out
     status, _, told = limner("evaluate", model, data, "--rerank", tmp_path / "stir")
-    assert status == 2 and "compares pictures with pictures" in told
+    assert status == 2 and "--protocol D" in told
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def evaluate_model(
     `rerank` is a model that orders the `depth` best pictures of every caption anew.
 
     Raises:
-        UsageError: for an unknown split or protocol.
+        UsageError: for an unknown split or protocol, or a re-ranker that reads no words.
         DataError: if the set, the split or the language has nothing to judge on.
     """
     if split is not None and split not in SPLITS:
@@ -144,6 +144,8 @@ def evaluate_model(
     pictures = PictureSet.open(picture_set)
     embedder = load_embedder(model)
     second = None if rerank is None else (load_reranker(rerank), depth)
+    if second is not None and second[0].tokenizer is None:
+        raise UsageError(f"{rerank} compares pictures with pictures; judge it with --protocol D")
     if protocol is not None:
         return judge_protocol(embedder, pictures, protocol, language=language, second=second, report=report)
     split = split or ("test" if "test" in _splits(pictures) else "all")
