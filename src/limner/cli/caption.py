@@ -8,6 +8,7 @@ import typer
 from limner.cli.console import note, note_skipped, one_line, print_json
 from limner.cli.options import AsJson, Drawer, Seed
 from limner.errors import UsageError
+from limner.generation.defaults import DRAWER
 
 __all__ = ["caption"]
 
@@ -22,7 +23,7 @@ def caption(
     ] = None,
     count: Annotated[int, typer.Option("-n", "--count", min=1, help="How many texts the model makes up.")] = 64,
     top: Annotated[int, typer.Option(min=1, help="How many captions a picture gets.")] = 3,
-    model: Drawer = None,
+    model: Drawer = DRAWER,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -31,13 +32,13 @@ def caption(
     A file that is not a picture is skipped and named.
     """
     from limner.cli.progress import progress_bar
+    from limner.generation.drawer import load_drawer
     from limner.services.captioning import caption_pictures, read_texts
-    from limner.services.drawing import open_drawer
 
     if by != "dalle":
         raise UsageError(f"unknown way to caption '{by}'; known: dalle")
     candidates = read_texts(texts) if texts else None
-    drawer = open_drawer(model)
+    drawer = load_drawer(model)
     with progress_bar("Reading the pictures", "pictures") as report:
         found = caption_pictures(
             drawer, pictures, candidates, num_sampled=count, top=top, seed=seed, report=report, say=note

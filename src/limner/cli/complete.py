@@ -23,7 +23,7 @@ from limner.cli.options import (
     Watch,
 )
 from limner.errors import UsageError
-from limner.generation.defaults import COUNT, GUIDANCE, TEMPERATURE, TOP_K, TOP_P
+from limner.generation.defaults import COUNT, DRAWER, GUIDANCE, TEMPERATURE, TOP_K, TOP_P
 
 __all__ = ["complete"]
 
@@ -37,7 +37,7 @@ def complete(
     sheet: Sheet = None,
     out: Out = None,
     watch: Watch = None,
-    model: Drawer = None,
+    model: Drawer = DRAWER,
     ranker: Ranker = RANKER,
     seed: Seed = 0,
     temperature: Temperature = TEMPERATURE,
@@ -48,6 +48,7 @@ def complete(
 ) -> None:
     """Keep a part of a picture and draw the rest anew, in the order of reading: each code given all before it."""
     from limner.cli.progress import progress_bar
+    from limner.generation.drawer import load_drawer
     from limner.services import drawing
 
     part = next((known for known in drawing.PARTS if known == keep), None)
@@ -56,7 +57,7 @@ def complete(
     drawing.check_places(sheet, out, watch)
     how = sampling(temperature, top_k, top_p, guidance)
     request = drawing.Request(words=words, count=count, seed=seed, how=how)
-    drawer = drawing.open_drawer(model)
+    drawer = load_drawer(model)
     with progress_bar("Drawing", "codes") as report:
         drawn = drawing.complete(
             drawer,

@@ -21,7 +21,7 @@ from limner.cli.options import (
     TopP,
     Watch,
 )
-from limner.generation.defaults import COUNT, GUIDANCE, TEMPERATURE, TOP_K, TOP_P
+from limner.generation.defaults import COUNT, DRAWER, GUIDANCE, TEMPERATURE, TOP_K, TOP_P
 
 if TYPE_CHECKING:
     from limner.services.drawing import Drawn, Sampling
@@ -36,7 +36,7 @@ def draw(
     sheet: Sheet = None,
     out: Out = None,
     watch: Watch = None,
-    model: Drawer = None,
+    model: Drawer = DRAWER,
     ranker: Ranker = RANKER,
     seed: Seed = 0,
     temperature: Temperature = TEMPERATURE,
@@ -47,12 +47,13 @@ def draw(
 ) -> None:
     """Draw pictures of words, and put those first that a CLIP finds nearest to the words."""
     from limner.cli.progress import progress_bar
+    from limner.generation.drawer import load_drawer
     from limner.services import drawing
 
     drawing.check_places(sheet, out, watch)
     how = sampling(temperature, top_k, top_p, guidance)
     request = drawing.Request(words=words, count=count, keep=keep, seed=seed, how=how)
-    drawer = drawing.open_drawer(model)
+    drawer = load_drawer(model)
     with progress_bar("Drawing", "codes") as report:
         drawn = drawing.draw(
             drawer, request, ranker=None if ranker == "none" else ranker, report=report, say=note, watch=watch

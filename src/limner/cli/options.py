@@ -27,9 +27,7 @@ Count = Annotated[int, typer.Option("-n", "--count", min=1, max=4096, help="How 
 Sheet = Annotated[Path | None, typer.Option(help="Draw a contact sheet into this file.")]
 Out = Annotated[Path | None, typer.Option(help="Write each picture into this new folder.")]
 Watch = Annotated[Path | None, typer.Option(help="Show the pictures in this file while they are drawn.")]
-Drawer = Annotated[
-    str | None, typer.Option("--model", help="A DALL-E: its run or model folder [default: the shipped one].")
-]
+Drawer = Annotated[str, typer.Option("--model", help="A DALL-E: its run or model folder, or the shipped one.")]
 RANKER = "pictograms"
 Ranker = Annotated[str, typer.Option(help="The CLIP that says which drawings fit the words, or none.")]
 Seed = Annotated[int, typer.Option(min=0, help="Another number draws other pictures.")]

@@ -7,6 +7,7 @@ import typer
 
 from limner.cli.console import note, one_line, print_json
 from limner.errors import UsageError
+from limner.generation.defaults import DRAWER
 
 if TYPE_CHECKING:
     from limner.services.searching import Collection, Drawn, Hit, Query
@@ -47,8 +48,8 @@ def search(  # noqa: C901  the options that exclude each other
         bool, typer.Option("--or-draw", help="Where nothing reaches --min-relevance, draw the words into --sheet.")
     ] = False,
     drawer: Annotated[
-        str | None, typer.Option(help="The DALL-E that draws: its run or model folder [default: the shipped one].")
-    ] = None,
+        str, typer.Option(help="The DALL-E that draws: its run or model folder, or the shipped one.")
+    ] = DRAWER,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object (with --queries, one a line).")
     ] = False,
@@ -107,14 +108,13 @@ def _check_drawing(sheet: Path | None, min_relevance: float | None) -> None:
         raise UsageError("--or-draw needs --min-relevance, below which it draws, and --sheet FILE, where that goes")
 
 
-def _draw_instead(collection: "Collection", query: "Query", drawer: str | None, top: int, sheet: Path) -> "Drawn":
+def _draw_instead(collection: "Collection", query: "Query", drawer: str, top: int, sheet: Path) -> "Drawn":
     from limner.cli.progress import progress_bar
+    from limner.generation.drawer import load_drawer
     from limner.services import searching
 
     with progress_bar("Drawing", "codes") as report:
-        drawn = searching.draw_instead(
-            collection, query, searching.open_drawer(drawer), top=top, report=report, say=note
-        )
+        drawn = searching.draw_instead(collection, query, load_drawer(drawer), top=top, report=report, say=note)
     drawn.save(sheet=sheet, out=None)
     note(f"wrote {sheet}")
     return drawn

@@ -17,9 +17,8 @@ from limner.data.sheet import check_sheet, save_sheet
 from limner.errors import UsageError
 from limner.generation.autoregressive import Known
 from limner.generation.defaults import COUNT
-from limner.generation.drawer import Drawer, load_drawer
+from limner.generation.drawer import Drawer
 from limner.generation.sampling import Sampling
-from limner.models.checkpoints import SHIPPED
 from limner.search.embedder import Embedder, load_embedder
 
 __all__ = [
@@ -32,13 +31,10 @@ __all__ = [
     "check_places",
     "complete",
     "draw",
-    "open_drawer",
 ]
 
 Part = Literal["top", "left", "box"]
 PARTS: tuple[Part, ...] = ("top", "left", "box")
-
-_SHIPPED = "pictograms-dalle"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,18 +102,6 @@ def check_places(sheet: Path | None, out: Path | None, watch: Path | None = None
             check_sheet(place, option=option)
     if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} is not empty; name a new folder with --out")
-
-
-def open_drawer(model: str | None) -> Drawer:
-    """Return the drawer of a model, by default of the shipped one.
-
-    Raises:
-        UsageError: if none is named, and none is shipped.
-        ModelError: if it cannot be loaded.
-    """
-    if model is None and _SHIPPED not in SHIPPED:
-        raise UsageError("name a DALL-E with --model, such as the run folder of `limner train dalle`")
-    return load_drawer(model or _SHIPPED)
 
 
 def draw(

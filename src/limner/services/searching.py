@@ -18,7 +18,7 @@ from limner.search.embedder import load_embedder
 from limner.search.query import Query, parse_query
 from limner.search.reading import open_indexed
 from limner.search.retrieve import Hit
-from limner.services.drawing import Drawn, Request, Sampling, draw, open_drawer
+from limner.services.drawing import Drawn, Request, Sampling, draw
 
 __all__ = [
     "Collection",
@@ -34,7 +34,6 @@ __all__ = [
     "draw_instead",
     "drawable_words",
     "open_collection",
-    "open_drawer",
     "parse_query",
 ]
 
