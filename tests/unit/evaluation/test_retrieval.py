@@ -5,13 +5,13 @@ import pytest
 import torch
 from tests.colours import ColourEmbedder
 from tests.shapes import draw, shape_records
+from tests.unit.evaluation.test_drawings import Knowing
 
 from limner.data.picture_set import Caption, PictureSet, Record
 from limner.errors import DataError
 from limner.evaluation.examples import Examples, embed_pictures, gather_examples, normal_form
 from limner.evaluation.retrieval import SecondPass, judge_retrieval, relevant_captions, relevant_pictures
 from limner.nn.parts import whole
-from limner.search.reranker import Reranker
 
 
 def examples(concepts, captions):
@@ -123,19 +123,15 @@ def test_nothing_to_judge_on_is_said(tmp_path):
         gather_examples(silent)
 
 
-class Knowing(Reranker):
-    """A re-ranker that knows which shape each picture and each caption is of: parts are the number of the shape."""
+class KnowingWords(Knowing):
+    """The same for captions: parts are the number of the shape that each is of."""
 
-    name = "knowing"
-
-    def __init__(self, texts: dict[str, int]):
+    def __init__(self, texts: dict[str, int]) -> None:
+        super().__init__()
         self.texts = texts
 
     def text_parts(self, texts):
         return whole(torch.tensor([self.texts[text] for text in texts]).float()[:, None, None])
-
-    def scores(self, queries, documents):
-        return (queries.vectors[:, None, 0, 0] == documents.vectors[None, :, 0, 0]).float().numpy()
 
 
 @pytest.mark.parametrize("depth", [1, 4, 100])
@@ -144,7 +140,7 @@ def test_a_re_ranker_that_knows_finds_what_the_first_stage_has_within_its_depth(
     embedder = ColourEmbedder()
     found, vectors = embed_pictures(embedder, shapes, gather_examples(shapes))
     numbers = np.unique(found.concepts, return_inverse=True)[1]
-    reranker = Knowing({text: numbers[owner] for owner, text in zip(found.owners, found.captions, strict=True)})
+    reranker = KnowingWords({text: numbers[owner] for owner, text in zip(found.owners, found.captions, strict=True)})
     parts = whole(torch.from_numpy(numbers).float()[:, None, None])
     alone = judge_retrieval(embedder, found, vectors)
     second = SecondPass(reranker=reranker, depth=depth, parts=parts)
