@@ -149,7 +149,11 @@ def _body(gallery: Gallery, lines: Sequence[Line], missing: str, options: argpar
                 line.kind,
                 *(_cell(line.figures.together[name]) for name in _MEASURES),
                 f"{len(line.seeds)}: {100 * min(line.seeds):.1f} to {100 * max(line.seeds):.1f}",
-                *([_cell(line.gains.together["R@1"]), _cell(line.gains.errors_removed)] if line.gains else ["", ""]),
+                *(
+                    [_cell(line.gains.together.figures["R@1"]), _cell(line.gains.together.errors_removed)]
+                    if line.gains
+                    else ["", ""]
+                ),
             ]
             for line in lines
         ],

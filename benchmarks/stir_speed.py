@@ -131,7 +131,7 @@ def _quality(options: argparse.Namespace) -> dict[str, list[str]]:
         before, after = ranking.first.values(gallery), ranking.values(gallery)
         gains = estimate_gains(gallery.tests, before, after)
         together = estimate_drawings(gallery.tests, after).together
-        figures = together["R@1"], gains.together["R@1"], gains.errors_removed
+        figures = together["R@1"], gains.together.figures["R@1"], gains.together.errors_removed
         found[run] = [f"{100 * each.mean:.1f} ({100 * each.low:.1f} to {100 * each.high:.1f})" for each in figures]
         print(run, *found[run], flush=True)
     return found

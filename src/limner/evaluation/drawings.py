@@ -12,10 +12,10 @@ from jaxtyping import Float, Int
 
 from limner.data.progress import Report
 from limner.evaluation.examples import Examples
-from limner.evaluation.intervals import Estimate, estimate_errors_removed, estimate_gain, estimate_mean
+from limner.evaluation.intervals import Estimate, estimate_mean
 from limner.evaluation.metric_learning import METRIC_LEARNING, metric_learning_figures
 from limner.evaluation.ranking import MEASURES, Items, ScoreBlock, figures_of_scores, ranks_of_relevant
-from limner.evaluation.reranking import rerank
+from limner.evaluation.reranking import Gains, compare, rerank
 from limner.nn.parts import Parts
 from limner.search.embedder import Vectors
 from limner.search.reranker import Reranker
@@ -62,12 +62,10 @@ class DrawingFigures:
 
 @dataclass(frozen=True, kw_only=True)
 class RerankingGains:
-    """What re-ranking adds to each figure, and the share of the errors at rank 1 that it removes."""
+    """What re-ranking adds for all queries together, and for those of each style that asks."""
 
-    together: dict[str, Estimate]
-    errors_removed: Estimate
-    families: dict[str, dict[str, Estimate]]
-    errors_removed_by_family: dict[str, Estimate]
+    together: Gains
+    families: dict[str, Gains]
 
 
 def judge_drawings(
@@ -140,25 +138,17 @@ def estimate_drawings(tests: Sequence[DrawingTest], values: Sequence[Values]) ->
 
 def estimate_gains(tests: Sequence[DrawingTest], before: Sequence[Values], after: Sequence[Values]) -> RerankingGains:
     """Return how much better the same queries do after re-ranking, with paired intervals."""
-    pairs = {test.family: (one, other) for test, one, other in zip(tests, before, after, strict=True)}
-    concepts = {test.family: test.concepts for test in tests}
     return RerankingGains(
-        together=_gains(_all(before), _all(after), _concepts(tests)),
-        errors_removed=estimate_errors_removed(_all(before)["R@1"], _all(after)["R@1"], _concepts(tests)),
-        families={family: _gains(one, other, concepts[family]) for family, (one, other) in pairs.items()},
-        errors_removed_by_family={
-            family: estimate_errors_removed(one["R@1"], other["R@1"], concepts[family])
-            for family, (one, other) in pairs.items()
+        together=compare(_all(before), _all(after), _concepts(tests)),
+        families={
+            test.family: compare(one, other, test.concepts)
+            for test, one, other in zip(tests, before, after, strict=True)
         },
     )
 
 
 def _means(values: Values, concepts: Items) -> dict[str, Estimate]:
     return {name: estimate_mean(values[name], concepts) for name in DRAWING_MEASURES}
-
-
-def _gains(before: Values, after: Values, concepts: Items) -> dict[str, Estimate]:
-    return {name: estimate_gain(before[name], after[name], concepts) for name in DRAWING_MEASURES}
 
 
 def _all(values: Sequence[Values]) -> dict[str, np.ndarray]:

@@ -1,17 +1,30 @@
 """What re-ranking makes of a ranking: the best of the first stage in a new order, everything else where it was."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 
 from limner.data.progress import Report
+from limner.evaluation.intervals import Estimate, estimate_errors_removed, estimate_gain
 from limner.nn.parts import Parts
 from limner.search.reranker import Reranker
 
-__all__ = ["best_columns", "rerank", "reranked"]
+__all__ = ["Gains", "best_columns", "compare", "rerank", "reranked"]
 
 FirstScores = Float[np.ndarray, "queries items"]
 Columns = Int[np.ndarray, "queries depth"]
+Values = Mapping[str, Float[np.ndarray, " queries"]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gains:
+    """What re-ranking adds to each figure of the same queries, and the share of the errors at rank 1 removed."""
+
+    figures: dict[str, Estimate]
+    errors_removed: Estimate
 
 
 def best_columns(scores: FirstScores, depth: int) -> Columns:
@@ -56,3 +69,11 @@ def rerank(
         if report:
             report(query + 1, len(columns), what)
     return reranked(scores, columns, second)
+
+
+def compare(before: Values, after: Values, groups: Int[np.ndarray, " queries"]) -> Gains:
+    """Return how much better the same queries do by every figure, with paired intervals; `R@1` must be among them."""
+    return Gains(
+        figures={name: estimate_gain(values, after[name], groups) for name, values in before.items()},
+        errors_removed=estimate_errors_removed(before["R@1"], after["R@1"], groups),
+    )

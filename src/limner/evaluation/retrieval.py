@@ -13,9 +13,9 @@ from jaxtyping import Float
 
 from limner.data.progress import Report
 from limner.evaluation.examples import Examples, normal_form
-from limner.evaluation.intervals import Estimate, estimate_errors_removed, estimate_gain, estimate_mean
+from limner.evaluation.intervals import Estimate, estimate_mean
 from limner.evaluation.ranking import MEASURES, Items, figures_of_scores, figures_of_vectors
-from limner.evaluation.reranking import rerank
+from limner.evaluation.reranking import Gains, compare, rerank
 from limner.nn.parts import Parts
 from limner.search.embedder import Embedder, Vectors
 from limner.search.reranker import Reranker
@@ -49,8 +49,7 @@ class RerankedTexts:
     model: str
     depth: int
     text_to_picture: dict[str, Estimate]
-    gains: dict[str, Estimate]
-    errors_removed: Estimate
+    gains: Gains
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +89,12 @@ def judge_retrieval(
     if second is not None:
         texts = [examples.captions[text] for text in once]
         after = _reranked_figures(second, texts, text_vectors[once], picture_vectors, answers, examples.ids, report)
-        again = _compare(second, _spread(to_picture, counted), _spread(after, counted), text_concepts)
+        again = RerankedTexts(
+            model=second.reranker.name,
+            depth=second.depth,
+            text_to_picture=_estimates(_spread(after, counted), text_concepts),
+            gains=compare(_spread(to_picture, counted), _spread(after, counted), text_concepts),
+        )
     captions = relevant_captions(examples)
     asking = np.array([place for place, relevant in enumerate(captions) if len(relevant)])
     to_text = figures_of_vectors(
@@ -163,16 +167,6 @@ def _reranked_figures(
         if report:
             report(start + len(scores), len(texts), "re-ranked")
     return {name: np.concatenate([block[name] for block in blocks]) for name in MEASURES}
-
-
-def _compare(second: SecondPass, before: Figures, after: Figures, groups: Items) -> RerankedTexts:
-    return RerankedTexts(
-        model=second.reranker.name,
-        depth=second.depth,
-        text_to_picture=_estimates(after, groups),
-        gains={name: estimate_gain(before[name], after[name], groups) for name in MEASURES},
-        errors_removed=estimate_errors_removed(before["R@1"], after["R@1"], groups),
-    )
 
 
 def _spread(figures: Figures, places: Items) -> Figures:

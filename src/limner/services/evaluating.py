@@ -21,6 +21,7 @@ from limner.evaluation.drawings import (
 )
 from limner.evaluation.examples import Examples, embed_pictures, gather_examples, gather_pictures, read_parts
 from limner.evaluation.intervals import Estimate
+from limner.evaluation.reranking import Gains
 from limner.evaluation.retrieval import RetrievalFigures, SecondPass, judge_retrieval
 from limner.search.embedder import Embedder, load_embedder
 from limner.search.reranker import Reranker, load_reranker
@@ -58,7 +59,7 @@ class Evaluation:
     def columns(self) -> dict[str, dict[str, Estimate]]:
         """Return the columns of a table of figures; those of re-ranking stand beside what it re-ranks."""
         again = self.retrieval.reranked
-        second = {} if again is None else {"re-ranked": again.text_to_picture, "gain": again.gains}
+        second = {} if again is None else {"re-ranked": again.text_to_picture, "gain": again.gains.figures}
         return {
             "text → picture": self.retrieval.text_to_picture,
             **second,
@@ -71,7 +72,7 @@ class Evaluation:
         accuracy = f"; zero-shot accuracy {100 * self.zero_shot.mean:.1f}" if self.zero_shot else ""
         again = self.retrieval.reranked
         if again:
-            removed = 100 * again.errors_removed.mean
+            removed = 100 * again.gains.errors_removed.mean
             accuracy += f"; of the errors at rank 1, re-ranking by {again.model} removes {removed:.1f} %"
         return (
             f"{self.num_pictures:,} pictures of {self.num_concepts:,} concepts, {self.num_captions:,} captions "
@@ -101,15 +102,7 @@ class Evaluation:
             values["reranked"] = {
                 "model": again.model,
                 "depth": again.depth,
-                "text_to_picture": _means(again.text_to_picture),
-                "gains": _means(again.gains),
-                "errors_removed": again.errors_removed.mean,
-                "intervals": {
-                    "text_to_picture": _intervals(again.text_to_picture),
-                    "gains": _intervals(again.gains),
-                    "errors_removed": [again.errors_removed.low, again.errors_removed.high],
-                },
-            }
+            } | _reranked_json("text_to_picture", again.text_to_picture, again.gains)
         if self.zero_shot:
             values["zero_shot"] = {"accuracy": self.zero_shot.mean}
             values["intervals"]["zero_shot"] = {"accuracy": [self.zero_shot.low, self.zero_shot.high]}
@@ -221,22 +214,14 @@ class RerankedDrawings:
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures, what they are more than before, and the share of the errors at rank 1 removed."""
-        removed = self.gains.errors_removed
+        families = self.gains.families.items()
         return {
             "model": self.model,
             "depth": self.depth,
-            "picture_to_picture": _means(self.figures.together),
             "families": {family: _means(figures) for family, figures in self.figures.families.items()},
-            "gains": _means(self.gains.together),
-            "family_gains": {family: _means(gains) for family, gains in self.gains.families.items()},
-            "errors_removed": removed.mean,
-            "family_errors_removed": _means(self.gains.errors_removed_by_family),
-            "intervals": {
-                "picture_to_picture": _intervals(self.figures.together),
-                "gains": _intervals(self.gains.together),
-                "errors_removed": [removed.low, removed.high],
-            },
-        }
+            "family_gains": {family: _means(gains.figures) for family, gains in families},
+            "family_errors_removed": {family: gains.errors_removed.mean for family, gains in families},
+        } | _reranked_json("picture_to_picture", self.figures.together, self.gains.together)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,7 +244,7 @@ class DrawingEvaluation:
         return {
             "extractor": self.figures.together,
             "re-ranked": self.reranked.figures.together,
-            "gain": self.reranked.gains.together,
+            "gain": self.reranked.gains.together.figures,
         }
 
     def family_columns(self, name: str = "R@1") -> dict[str, dict[str, Estimate]]:
@@ -270,17 +255,17 @@ class DrawingEvaluation:
         if self.reranked is None:
             return {}
         before, after, gains = self.figures, self.reranked.figures, self.reranked.gains
-        rows = {"all": (before.together, after.together, gains.together, gains.errors_removed)}
-        for family, removed in gains.errors_removed_by_family.items():
-            rows[family] = before.families[family], after.families[family], gains.families[family], removed
+        rows = {"all": (before.together, after.together, gains.together)}
+        for family, of_family in gains.families.items():
+            rows[family] = before.families[family], after.families[family], of_family
         return {
             f"{family} ({self.num_queries.get(family, sum(self.num_queries.values())):,})": {
                 f"{name} extractor": one[name],
                 f"{name} re-ranked": other[name],
-                "gain": gain[name],
-                "errors removed": removed,
+                "gain": gain.figures[name],
+                "errors removed": gain.errors_removed,
             }
-            for family, (one, other, gain, removed) in rows.items()
+            for family, (one, other, gain) in rows.items()
         }
 
     def describe(self) -> str:
@@ -359,6 +344,21 @@ def evaluate_drawings(
         skipped=len(examples.rows) - len(found.rows),
         reranked=again,
     )
+
+
+def _reranked_json(direction: str, figures: dict[str, Estimate], gains: Gains) -> dict[str, Any]:
+    """Return the figures after re-ranking, under the name of their direction, and what they gain."""
+    removed = gains.errors_removed
+    return {
+        direction: _means(figures),
+        "gains": _means(gains.figures),
+        "errors_removed": removed.mean,
+        "intervals": {
+            direction: _intervals(figures),
+            "gains": _intervals(gains.figures),
+            "errors_removed": [removed.low, removed.high],
+        },
+    }
 
 
 def _means(figures: dict[str, Estimate]) -> dict[str, float]:

@@ -75,7 +75,7 @@ def test_a_re_ranker_that_knows_the_answers_finds_what_the_first_stage_has_withi
     np.testing.assert_array_equal(after["R@1"], within.astype(float))
     gains = estimate_gains([test], [before], [after])
     missed = before["R@1"] == 0
-    assert gains.errors_removed.mean == pytest.approx(within[missed].mean())
-    assert gains.families["noto"]["R@1"].mean == pytest.approx(after["R@1"].mean() - before["R@1"].mean())
+    assert gains.together.errors_removed.mean == pytest.approx(within[missed].mean())
+    assert gains.families["noto"].figures["R@1"].mean == pytest.approx(after["R@1"].mean() - before["R@1"].mean())
     if depth == 1000:
-        assert gains.errors_removed.mean == 1 and after["mAP@R"].min() == 1
+        assert gains.together.errors_removed.mean == 1 and after["mAP@R"].min() == 1
