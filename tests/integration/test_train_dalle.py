@@ -82,6 +82,11 @@ def test_it_begins_with_the_words_of_a_clip(limner: Command, folder: Path, tmp_p
     )
     learned, known = drawer.model.tokens.weight.detach(), clip.model.text.tokens.weight.detach()
     assert not torch.equal(learned, known) and float((learned - known).abs().max()) < 0.1 < float(known.std())
+    meaning = drawer.model.meaning
+    assert meaning is not None
+    for part in ("text", "text_projection"):
+        kept, own = (getattr(model, part).state_dict() for model in (meaning, clip.model))
+        assert all(torch.equal(kept[name], own[name]) for name in own), "what words mean is not learned anew"
 
 
 def test_words_of_a_model_without_words_are_refused(limner: Command, folder: Path, tmp_path: Path) -> None:

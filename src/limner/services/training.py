@@ -35,12 +35,12 @@ from limner.services.starting import (
     has_other_codes,
     load_start,
     save_beside,
+    speaker_of,
     with_codes_of,
     with_sizes_of,
     with_vocabulary,
     with_words_of,
     without_muon,
-    words_for,
 )
 from limner.services.teaching import words_of
 from limner.services.validation import HeldOut, open_sets
@@ -125,9 +125,11 @@ def start_run(
             say(f"warning: {start.name} learned the codes of another dVAE than the one named; it starts nearly anew")
     sets, rows, held_out_rows = open_sets(data)
     captions = _captions(run, sets, rows)
-    if start is None:
-        run = with_words_of(run)
-    known = start.tokenizer if start else words_for(run)
+    speaker = None if start else speaker_of(run)
+    if speaker is not None:
+        run = with_words_of(run, speaker)
+    knows_words = start or speaker
+    known = knows_words.tokenizer if knows_words else None
     tokenizer = known or _new_tokenizer(run, captions)
     if tokenizer is not None:
         run = with_vocabulary(run, tokenizer, is_new=known is None)
@@ -139,7 +141,7 @@ def start_run(
         captions=captions,
         start=start,
         start_folder=resolve(initial) if initial else None,
-        model=build_model(run, start),  # refuses sizes that do not fit before anything is written
+        model=build_model(run, start, speaker),  # refuses sizes that do not fit before anything is written
     )
     values = {
         "recipe": recipe,
@@ -252,7 +254,7 @@ def _read(out: Path) -> _Ready:
         captions=_captions(run, sets, rows),
         start=start,
         start_folder=resolve(values["initial"]) if values["initial"] else None,
-        model=build_model(run, start),
+        model=build_model(run, start, None if start else speaker_of(run)),
     )
 
 

@@ -5,9 +5,15 @@ import torch
 from torch import Tensor
 
 from limner.models.dalle import DALLE, DALLEConfig, WordsConfig
+from limner.nn.meaning import MeaningConfig
+from limner.nn.text import TextConfig
 from limner.nn.transformer import TransformerConfig
 from limner.types import PADDING_TOKEN
 
+MEANING = MeaningConfig(
+    text=TextConfig(vocab_size=50, length=5, token_dim=4, transformer=TransformerConfig(dim=8, depth=1, num_heads=2)),
+    embed_dim=12,
+)
 SMALL = DALLEConfig(
     text=WordsConfig(vocab_size=50, length=6, token_dim=8),
     num_codes=20,
@@ -21,6 +27,7 @@ KINDS = {
     "row": replace(SMALL, attention=("row",), last_attention="row"),
     "column": replace(SMALL, attention=("column",), last_attention="column"),
     "convolution": replace(SMALL, attention=("convolution",)),
+    "with a meaning": replace(SMALL, meaning=MEANING),
 }
 
 
@@ -47,6 +54,8 @@ def test_read_step_by_step_with_a_cache_is_read_at_once(kind: str) -> None:
     for place in range(5):
         said = model.text_logits(model.read(cache, tokens=tokens[:, place : place + 1]))
         torch.testing.assert_close(said, expected.text[:, place], atol=1e-5, rtol=1e-5)
+    if model.meaning is not None:  # is of the whole text
+        cache, tokens = model.cache(3), torch.cat([tokens[:, :5], tokens], dim=1)
     features = model.read(cache, tokens=tokens[:, 5:])
     for place in range(16):
         torch.testing.assert_close(model.picture_logits(features), expected.picture[:, place], atol=1e-5, rtol=1e-5)
@@ -89,6 +98,26 @@ def test_a_shorter_text_is_padded() -> None:
     model, (tokens, codes) = dalle(), some()
     short, long = model(tokens[:1, :3], codes[:1]), model(tokens[:1], codes[:1])
     assert torch.equal(short.picture, long.picture) and torch.equal(short.text, long.text)
+
+
+def test_what_a_text_means_is_for_the_picture_alone() -> None:
+    model, (tokens, codes) = dalle(KINDS["with a meaning"]), some()
+    assert model.meaning is not None
+    tokens[2] = PADDING_TOKEN
+    before = model(tokens, codes)
+    model.meaning.text_projection.weight.neg_()
+    after = model(tokens, codes)
+    assert torch.equal(after.text, before.text)
+    assert (after.picture[:2] != before.picture[:2]).any(dim=2).all(), "every place sees it"
+    assert torch.equal(after.picture[2], before.picture[2]), "no text means nothing"
+
+
+def test_the_clip_that_says_what_a_text_means_is_frozen() -> None:
+    model, (tokens, codes) = dalle(KINDS["with a meaning"]).requires_grad_(True), some()
+    model(tokens, codes).picture.sum().backward()
+    assert model.meaning is not None
+    learning = {name for name, parameter in model.meaning.named_parameters() if parameter.grad is not None}
+    assert learning == {"widen.weight", "widen.bias"}
 
 
 def test_inputs_are_left_as_they_are() -> None:
