@@ -89,6 +89,8 @@ class DrawingConfig:
 class Run:
     """A whole training run; `image_start` names published weights that the image tower starts from.
 
+    `fresh` are the beginnings of parts that begin at random even where the run starts from another model.
+
     `ranking` is there where the objective ranks, `metric` where it learns a metric, and `drawing` where a DALL-E
     learns; `tokenizer` is not where pictures are all that the model sees.
     """
@@ -102,6 +104,7 @@ class Run:
     metric: MetricConfig | None = None
     drawing: DrawingConfig | None = None
     image_start: Literal["", "efficientnet-lite0"] = ""
+    fresh: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that model, objective and loader fit each other."""

@@ -26,8 +26,8 @@ from limner.training.optimizer import OptimizerConfig
 
 __all__ = ["pictograms", "pictograms_words"]
 
-_ALIGNED, _SEEN = 200, 3300
-"""The steps up to which projections learn before the frozen trunk, and up to which pictures learn."""
+_ALIGNED, _MAPPED, _SEEN = 40, 300, 2700
+"""The steps up to which projections learn before the frozen trunk, the teacher's map learns, and pictures learn."""
 
 # Edges and colours of photographs serve drawings too, and the first grids are the largest: half of a step's time.
 _LOCKED = {f"vision.{part}.": 0.0 for part in ("stem", *(f"blocks.{number}" for number in range(5)))}
@@ -78,7 +78,8 @@ def pictograms() -> Run:
                 learning_rate=1.5e-3,
                 weight_decay=0.05,
                 rates={"vision": 0.25} | _LOCKED | _TEXT,
-                spans={"vision": (_ALIGNED, _SEEN)},
+                spans={"vision": (_ALIGNED, _SEEN), "teacher_projection": (0, _MAPPED)},
+                muon={"vision": 6.0, "image_projection": 4.0, "teacher_projection": 4.0},
             ),
         ),
         image_start="efficientnet-lite0",
@@ -102,6 +103,8 @@ def pictograms_words() -> Run:
                 learning_rate=2e-3,
                 weight_decay=0.01,
                 rates=_PICTURES | {"teacher_projection": 0.0},
+                muon={"text.transformer": 4.0, "text_projection": 4.0},
             ),
         ),
+        fresh=("text",),
     )

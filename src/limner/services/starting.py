@@ -92,8 +92,9 @@ def with_sizes_of(run: Run, start: Start) -> Run:
 
 
 def without_muon(run: Run) -> Run:
-    """Return a run all of whose parts step by AdamW: Muon's steps are large ones, for weights that begin at random."""
-    optimizer = replace(run.loop.optimizer, muon={})
+    """Return a run whose started parts step by AdamW: Muon's steps are large ones, for weights that begin at random."""
+    fresh = {part: rate for part, rate in run.loop.optimizer.muon.items() if part.startswith(run.fresh)}
+    optimizer = replace(run.loop.optimizer, muon=fresh)
     return replace(run, loop=replace(run.loop, optimizer=optimizer))
 
 
@@ -225,17 +226,18 @@ def build_model(run: Run, start: Start | None, speaker: Embedder | None = None) 
             _speak(cast(DALLE, model), cast(CLIP, speaker.model))
         return model
     own = model.state_dict()
-    shared = {name: tensor for name, tensor in start.model.state_dict().items() if name in own}
-    unlike = sorted(own.keys() - shared.keys()) or sorted(start.model.state_dict().keys() - own.keys())
+    known = start.model.state_dict()
+    shared = {name: tensor for name, tensor in known.items() if name in own and not name.startswith(run.fresh)}
+    unlike = sorted(own.keys() - shared.keys()) or sorted(known.keys() - own.keys())
     if unlike and run.model.kind in _WHOLE:
         holder = "the run" if unlike[0] in own else start.name
         raise ModelError(
             f"of {start.name} and what the run asks for, only {holder} has {unlike[0]}; leave the parts as they are, "
             "or start without --from"
         )
-    asked, known = to_dict(run.model), to_dict(start.model.config)
+    asked, had = to_dict(run.model), to_dict(start.model.config)
     for name, setting in _BEGINNINGS.items():
-        if asked.get(setting) != known.get(setting):
+        if asked.get(setting) != had.get(setting):
             shared.pop(name, None)
     for name, tensor in shared.items():
         if own[name].shape != tensor.shape:
