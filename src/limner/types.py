@@ -81,10 +81,11 @@ class CaptionedBatch:
 
 @dataclass(frozen=True, kw_only=True)
 class CodesBatch:
-    """Texts and their pictures as codes, row by row."""
+    """Texts and their pictures as codes, row by row; `embeddings` are a CLIP's of the pictures, where it says texts."""
 
     tokens: Int[Tensor, "batch length"]
     codes: Int[Tensor, "batch places"]
+    embeddings: Float[Tensor, "batch embed_dim"] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Int32
+from jaxtyping import Float32, Int32
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
@@ -14,15 +15,23 @@ from limner.data.loader import CaptionedLoader, read_ahead
 from limner.errors import DataError, system_errors
 from limner.types import CodesBatch
 
-__all__ = ["CodeRows", "CodeTable", "CodesLoader"]
+__all__ = ["CodeRows", "CodeTable", "CodedPictures", "CodesLoader"]
 
 CodeRows = Int32[np.ndarray, "items views places"]
+EmbeddingRows = Float32[np.ndarray, "items embed_dim"]
 
 _STREAM = 3
 
 
+class CodedPictures(NamedTuple):
+    """The codes of several views of every picture and, where a CLIP says what it shows, its embedding."""
+
+    codes: CodeRows
+    embeddings: EmbeddingRows | None = None
+
+
 class CodeTable:
-    """The codes of several views of every picture, in a folder of parts that are each whole or absent."""
+    """Coded pictures in a folder of parts that are each whole or absent."""
 
     def __init__(self, folder: Path, *, num_items: int, part_size: int = 1024) -> None:
         self.folder, self.num_items, self.part_size = folder, num_items, part_size
@@ -33,15 +42,16 @@ class CodeTable:
             if not self._path(number).is_file():
                 yield number, range(start, min(start + self.part_size, self.num_items))
 
-    def write(self, number: int, codes: CodeRows) -> None:
+    def write(self, number: int, part: CodedPictures) -> None:
         """Keep a part."""
         self.folder.mkdir(parents=True, exist_ok=True)
         partial = self._path(number).with_suffix(".partial")
         with system_errors(partial):
-            save_file({"codes": np.ascontiguousarray(codes)}, partial)
+            arrays = {name: array for name, array in part._asdict().items() if array is not None}
+            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, partial)
         partial.replace(self._path(number))
 
-    def read(self) -> CodeRows:
+    def read(self) -> CodedPictures:
         """Return all parts.
 
         Raises:
@@ -49,8 +59,9 @@ class CodeTable:
         """
         numbers = range(-(-self.num_items // self.part_size))
         try:
-            return np.concatenate([load_file(self._path(number))["codes"] for number in numbers])
-        except (OSError, KeyError, ValueError, SafetensorError) as error:
+            parts = [load_file(self._path(number)) for number in numbers]
+            return CodedPictures(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+        except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
             raise DataError(f"{self.folder} is damaged ({error}); remove it, and it is made again") from None
 
     def _path(self, number: int) -> Path:
@@ -60,8 +71,9 @@ class CodeTable:
 class CodesLoader:
     """The stream of a `CaptionedLoader` with codes in place of pixels: those of one view, drawn by the element."""
 
-    def __init__(self, loader: CaptionedLoader, codes: CodeRows) -> None:
-        self.loader, self.codes = loader, codes
+    def __init__(self, loader: CaptionedLoader, coded: CodedPictures) -> None:
+        self.loader = loader
+        self.codes, self.embeddings = coded
 
     def __len__(self) -> int:
         """Return the number of pictures of one epoch."""
@@ -87,7 +99,8 @@ class CodesLoader:
         seeds = [(self.loader.config.seed, element) for element in elements]
         tokens, _ = self.loader.texts(items, seeds)
         rows = self.codes[items, [self._view(seed) for seed in seeds]]
-        return CodesBatch(tokens=tokens, codes=torch.from_numpy(rows).long())
+        embeddings = None if self.embeddings is None else torch.from_numpy(self.embeddings[items])
+        return CodesBatch(tokens=tokens, codes=torch.from_numpy(rows).long(), embeddings=embeddings)
 
     def _view(self, seed: Sequence[int]) -> int:
         generator = np.random.Generator(np.random.Philox(np.random.SeedSequence([*seed, _STREAM])))

@@ -8,8 +8,8 @@ The joint distribution p(y, z) of texts y and codes z is a product over position
 than the model reads end in padding that is learned for each position. Logits of tokens and of codes come from heads of
 their own: no probability is lost to what cannot stand there.
 
-What the text means to a CLIP may stand at its last position too, which codes see and words do not: a picture is decided
-by all of a text, and few pictures do not teach what a CLIP knows.
+What the text means to a CLIP may be added to its last position and to every code, which words do not see: a picture is
+decided by all of a text, and few pictures do not teach what a CLIP knows.
 """
 
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ from limner.nn.attention_masks import AttentionKind, attention_mask
 from limner.nn.key_value_cache import KeyValueCache
 from limner.nn.meaning import Meaning, MeaningConfig
 from limner.nn.transformer import Transformer, TransformerConfig
-from limner.types import PADDING_TOKEN, Tokens
+from limner.types import PADDING_TOKEN, Embeddings, Tokens
 
 __all__ = ["DALLE", "DALLEConfig", "DALLEFeatures", "DALLELogits", "WordsConfig"]
 
@@ -124,11 +124,17 @@ class DALLE(nn.Module):
         features = self.features(tokens, codes)
         return DALLELogits(self.text_logits(features.text), self.picture_logits(features.picture))
 
-    def features(self, tokens: Tokens, codes: Int[Tensor, "batch places"]) -> DALLEFeatures:
-        """Return what says every token and code, for those who need the logits of some alone."""
+    def features(
+        self, tokens: Tokens, codes: Int[Tensor, "batch places"], embeddings: Embeddings | None = None
+    ) -> DALLEFeatures:
+        """Return what says every token and code, for those who need the logits of some alone.
+
+        `embeddings` of the CLIP may stand in for what the texts mean to it.
+        """
         tokens = self.padded(tokens)
+        condition = self._condition(tokens, embeddings)
         # The last code is said but not read.
-        x = torch.cat([self._read_tokens(tokens, 0), self._read_codes(codes[:, :-1], 0)], dim=1)
+        x = torch.cat([self._read_tokens(tokens, 0, condition), self._read_codes(codes[:, :-1], 0, condition)], dim=1)
         features = self.transformer(x, self._masks(0, x.shape[1]))
         said = self.config.text.length - 1
         return DALLEFeatures(features[:, :said], features[:, said:])
@@ -159,10 +165,12 @@ class DALLE(nn.Module):
         """
         start = cache.num_read
         if tokens is not None:
-            x = self._read_tokens(tokens, start)
+            if start + tokens.shape[1] == self.config.text.length:
+                cache.condition = self._condition(tokens)
+            x = self._read_tokens(tokens, start, cache.condition)
         else:
             assert codes is not None and start >= self.config.text.length, "codes come after the whole text"
-            x = self._read_codes(codes, start - self.config.text.length)
+            x = self._read_codes(codes, start - self.config.text.length, cache.condition)
         return self.transformer(x, self._masks(start, start + x.shape[1]), cache)[:, -1]
 
     def text_logits(self, features: Float[Tensor, "*places dim"]) -> Float[Tensor, "*places vocab_size"]:
@@ -182,20 +190,31 @@ class DALLE(nn.Module):
         shape = (batch_size, self.config.text.length)
         return torch.full(shape, PADDING_TOKEN, dtype=torch.long, device=self.positions.device)
 
-    def _read_tokens(self, tokens: Int[Tensor, "batch few"], start: int) -> Float[Tensor, "batch few dim"]:
+    def _condition(self, texts: Tokens, embeddings: Embeddings | None = None) -> Float[Tensor, "batch dim"] | None:
+        """Return what each text, or what stands in for it, adds to the codes; where there is no text, nothing."""
+        if self.meaning is None:
+            return None
+        assert texts.shape[1] == self.config.text.length, "what a text means is read off the whole of it"
+        is_text = (texts != PADDING_TOKEN).any(dim=1, keepdim=True)
+        embeddings = self.meaning.embed(texts) if embeddings is None else embeddings
+        return self.meaning(embeddings) * is_text
+
+    def _read_tokens(
+        self, tokens: Int[Tensor, "batch few"], start: int, condition: Float[Tensor, "batch dim"] | None
+    ) -> Float[Tensor, "batch few dim"]:
         places = slice(start, start + tokens.shape[1])
         words = self.widen(self.tokens(tokens)) + self.positions[places]
         x = torch.where((tokens == PADDING_TOKEN).unsqueeze(-1), self.padding[places].to(words.dtype), words)
-        if self.meaning is None or places.stop < self.config.text.length:
+        if condition is None or places.stop < self.config.text.length:
             return x
-        assert start == 0, "what a text means is read off the whole of it"
-        is_text = (tokens != PADDING_TOKEN).any(dim=1, keepdim=True)
-        last = x[:, -1] + self.meaning(tokens).to(x.dtype) * is_text
-        return torch.cat([x[:, :-1], last.unsqueeze(1)], dim=1)
+        return torch.cat([x[:, :-1], (x[:, -1] + condition.to(x.dtype)).unsqueeze(1)], dim=1)
 
-    def _read_codes(self, codes: Int[Tensor, "batch few"], start: int) -> Float[Tensor, "batch few dim"]:
+    def _read_codes(
+        self, codes: Int[Tensor, "batch few"], start: int, condition: Float[Tensor, "batch dim"] | None
+    ) -> Float[Tensor, "batch few dim"]:
         places = (self.rows + self.columns).flatten(0, 1)
-        return self.codes(codes) + places[start : start + codes.shape[1]]
+        x = self.codes(codes) + places[start : start + codes.shape[1]]
+        return x if condition is None else x + condition.unsqueeze(1)
 
     def _masks(self, start: int, stop: int) -> list[Bool[Tensor, "1 few read"]]:
         """Return what the positions from `start` to `stop` see of all up to `stop`, for each block."""

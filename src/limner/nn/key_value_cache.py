@@ -27,15 +27,19 @@ class LayerCache(NamedTuple):
 
 
 class KeyValueCache:
-    """Keys and values of every layer, in memory that is set aside once: [depth, batch, heads, capacity, dim]."""
+    """Keys and values of every layer, in memory that is set aside once: [depth, batch, heads, capacity, dim].
+
+    `condition` is what a model adds to all that it reads from now on, if it has such a thing.
+    """
 
     def __init__(
         self,
         keys: Float[Tensor, "depth batch heads capacity dim"],
         values: Float[Tensor, "depth batch heads capacity dim"],
         num_read: int = 0,
+        condition: Float[Tensor, "batch width"] | None = None,
     ) -> None:
-        self.keys, self.values, self.num_read = keys, values, num_read
+        self.keys, self.values, self.num_read, self.condition = keys, values, num_read, condition
 
     @classmethod
     def empty(
@@ -52,5 +56,8 @@ class KeyValueCache:
     def take(self, rows: Int[Tensor, " rows"]) -> "KeyValueCache":
         """Return a cache of its own for the sequences at these places, each as often as it is named."""
         return KeyValueCache(
-            torch.index_select(self.keys, 1, rows), torch.index_select(self.values, 1, rows), self.num_read
+            torch.index_select(self.keys, 1, rows),
+            torch.index_select(self.values, 1, rows),
+            self.num_read,
+            None if self.condition is None else self.condition[rows],
         )

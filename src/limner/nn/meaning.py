@@ -13,11 +13,12 @@ from torch.nn import functional
 
 from limner.config import Count
 from limner.nn.text import TextConfig, TextTransformer
-from limner.types import Tokens
+from limner.types import Embeddings, Tokens
 
 __all__ = ["Meaning", "MeaningConfig"]
 
-_DEVIATION = 0.5
+_DEVIATION = 0.02
+"""Of what is told at first: as large as what else a drawing model reads, which would drown in more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +41,12 @@ class Meaning(nn.Module):
         nn.init.normal_(self.widen.weight, std=_DEVIATION / config.embed_dim**0.5)
         nn.init.zeros_(self.widen.bias)
 
-    def forward(self, tokens: Tokens) -> Float[Tensor, "batch dim"]:
-        """Return a vector for each text, of which no more is read than the CLIP reads; only the last layer learns."""
-        with torch.no_grad():
-            features = self.text_projection(self.text(tokens[:, : self.config.text.length]))
-        return self.widen(functional.normalize(features.float(), dim=-1) * self.config.embed_dim**0.5)
+    @torch.no_grad()
+    def embed(self, tokens: Tokens) -> Embeddings:
+        """Return the CLIP's unit embedding of each text, of which no more is read than the CLIP reads."""
+        features = self.text_projection(self.text(tokens[:, : self.config.text.length]))
+        return functional.normalize(features.float(), dim=-1)
+
+    def forward(self, embeddings: Embeddings) -> Float[Tensor, "batch dim"]:
+        """Return what is told of each text: all that learns here."""
+        return self.widen(embeddings * self.config.embed_dim**0.5)

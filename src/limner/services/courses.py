@@ -43,7 +43,7 @@ from limner.objectives.taught_texts import TaughtTextsObjective, TaughtTextsObje
 from limner.recipes.base import MetricConfig, RankingConfig, Run
 from limner.search.embedder import Embedder
 from limner.search.reranker import Reranker
-from limner.services.coding import code_rows
+from limner.services.coding import code_pictures, moved_towards
 from limner.services.gallery import gallery_vectors, likeness_categories, near_copies, remembered
 from limner.services.mining import Mine
 from limner.services.starting import Start, is_beside, load_beside
@@ -54,6 +54,7 @@ from limner.training.distributed import own_rank
 __all__ = ["COURSES", "Course", "Material"]
 
 _MOST_JUDGED = 512
+_MOST_AVERAGED = 4096
 
 
 _NO_TEXT = 1
@@ -63,7 +64,8 @@ _NO_TEXT = 1
 class Material:
     """What every kind of run is given: its folder and config, rows of sets, tokenizer and model, and its start.
 
-    A run that teaches to draw also has its dVAE; one that sees pictures alone has no captions and no tokenizer.
+    A run that teaches to draw also has its dVAE, and the CLIP whose words it begins with, if any. One that sees
+    pictures alone has no captions and no tokenizer.
     """
 
     out: Path
@@ -75,6 +77,7 @@ class Material:
     words: Tokenizer | None
     model: nn.Module
     dvae: DVAE | None
+    speaker: Embedder | None
     start: Start | None
     start_folder: Path | None
     say: Say
@@ -251,9 +254,16 @@ def _dalle(material: Material) -> Course:
     run, dvae = material.run, cast(DVAE, material.dvae)
     assert run.drawing is not None
     captioned = _loader(material, image_size=dvae.config.image_size)
-    rows = code_rows(dvae, captioned, material.out / "codes", num_views=run.drawing.num_views, say=material.say)
+    speaker = material.speaker
+    coded = code_pictures(
+        dvae, speaker, captioned, material.out / "codes", num_views=run.drawing.num_views, say=material.say
+    )
+    if speaker is not None and coded.embeddings is not None:
+        items = range(0, len(captioned.captions), -(-len(captioned.captions) // _MOST_AVERAGED))
+        texts = [captioned.captions.draw(item, (run.loader.seed, item)).text for item in items]
+        coded = coded._replace(embeddings=moved_towards(coded.embeddings, speaker.embed_texts(texts)))
     objective = DALLEObjective(cast(DALLE, material.model), cast(DALLEObjectiveConfig, run.objective))
-    loader = CodesLoader(captioned, rows)
+    loader = CodesLoader(captioned, coded)
     return Course(
         objective=objective,
         batches=loader.batches,

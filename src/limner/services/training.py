@@ -25,6 +25,7 @@ from limner.models.relevance import reads_texts
 from limner.recipes import RECIPES
 from limner.recipes.base import Run
 from limner.search.calibrate import write_calibration
+from limner.search.embedder import Embedder
 from limner.search.reranker import load_reranker
 from limner.services.calibrating import calibrate, describe
 from limner.services.courses import COURSES, Course, Material
@@ -91,6 +92,7 @@ class _Ready:
     captions: Captions | None
     start: Start | None
     start_folder: Path | None
+    speaker: Embedder | None
     model: nn.Module
 
 
@@ -141,6 +143,7 @@ def start_run(
         captions=captions,
         start=start,
         start_folder=resolve(initial) if initial else None,
+        speaker=speaker,
         model=build_model(run, start, speaker),  # refuses sizes that do not fit before anything is written
     )
     values = {
@@ -246,6 +249,7 @@ def _read(out: Path) -> _Ready:
         raise TrainingError(f"{out} is not a run that can be resumed ({error}); start one with --out") from None
     sets, rows, held_out_rows = open_sets([Path(path) for path in values["data"]])
     start = load_start(run, values["initial"]) if values["initial"] else None
+    speaker = None if start else speaker_of(run)
     return _Ready(
         run=run,
         sets=sets,
@@ -254,7 +258,8 @@ def _read(out: Path) -> _Ready:
         captions=_captions(run, sets, rows),
         start=start,
         start_folder=resolve(values["initial"]) if values["initial"] else None,
-        model=build_model(run, start, None if start else speaker_of(run)),
+        speaker=speaker,
+        model=build_model(run, start, speaker),
     )
 
 
@@ -270,6 +275,7 @@ def _material(out: Path, ready: _Ready, *, say: Say) -> Material:
         words=Tokenizer.load(out) if run.tokenizer is not None else None,
         model=ready.model,
         dvae=load_dvae(out / DVAE_FOLDER) if run.drawing else None,
+        speaker=ready.speaker,
         start=ready.start,
         start_folder=ready.start_folder,
         say=say,

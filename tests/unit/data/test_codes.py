@@ -4,16 +4,17 @@ import numpy as np
 import pytest
 from tests.shapes import write_shapes
 
-from limner.data.codes import CodesLoader, CodeTable
+from limner.data.codes import CodedPictures, CodesLoader, CodeTable
 from limner.data.loader import CaptionedLoader, LoaderConfig
 from limner.data.tokenizer import Tokenizer, TokenizerConfig
 from limner.errors import DataError
 
 
-def rows(items: range) -> np.ndarray:
-    """Codes that tell item, view and place."""
+def rows(items: range) -> CodedPictures:
+    """Codes that tell item, view and place, and embeddings that tell the item."""
     item, view, place = np.meshgrid(np.array(items), np.arange(3), np.arange(4), indexing="ij")
-    return (item * 100 + view * 10 + place).astype(np.int32)
+    embeddings = np.repeat(np.array(items, dtype=np.float32)[:, None], 5, axis=1)
+    return CodedPictures((item * 100 + view * 10 + place).astype(np.int32), embeddings)
 
 
 def table(folder: Path, num_items: int = 48) -> CodeTable:
@@ -25,7 +26,9 @@ def table(folder: Path, num_items: int = 48) -> CodeTable:
 
 def test_parts_that_are_there_are_not_asked_for_again(tmp_path: Path) -> None:
     made = table(tmp_path / "codes")
-    assert np.array_equal(made.read(), rows(range(48))) and not list(made.missing())
+    for kept, own in zip(made.read(), rows(range(48)), strict=True):
+        assert np.array_equal(kept, own)
+    assert not list(made.missing())
     (tmp_path / "codes/part-00001.safetensors").unlink()
     assert list(made.missing()) == [(1, range(20, 40))]
     with pytest.raises(DataError, match="made again"):
@@ -38,6 +41,12 @@ def test_a_damaged_part_is_named_with_the_remedy(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises(DataError, match="remove it"):
         made.read()
+
+
+def test_pictures_of_which_no_clip_speaks_have_codes_alone(tmp_path: Path) -> None:
+    made = CodeTable(tmp_path, num_items=9)
+    made.write(0, rows(range(9))._replace(embeddings=None))
+    assert made.read().embeddings is None and np.array_equal(made.read().codes, rows(range(9)).codes)
 
 
 @pytest.fixture
@@ -54,6 +63,7 @@ def test_codes_stand_beside_the_caption_of_their_own_picture(loader: CodesLoader
         _, items = loader.loader.elements(number)
         batch = loader.batch(number)
         assert (batch.codes[:, 0] // 100).tolist() == list(items)
+        assert batch.embeddings is not None and batch.embeddings[:, 4].tolist() == list(items)
         for row, item in enumerate(items):
             text = loader.loader.tokenizer.decode(batch.tokens[row].tolist())
             assert text in loader.loader.captions.every_text(item)

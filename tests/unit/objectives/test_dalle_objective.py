@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.unit.models.test_dalle import SMALL, dalle, some
+from tests.unit.models.test_dalle import KINDS, SMALL, dalle, some
 
 from limner.models.dalle import DALLEFeatures
 from limner.objectives.dalle import DALLEObjective, DALLEObjectiveConfig
@@ -63,7 +63,7 @@ def test_texts_are_dropped_at_the_rate_and_anew_at_each_step(monkeypatch: pytest
     model = dalle()
     features = model.features
 
-    def seeing(tokens: torch.Tensor, codes: torch.Tensor) -> DALLEFeatures:
+    def seeing(tokens: torch.Tensor, codes: torch.Tensor, embeddings: None) -> DALLEFeatures:
         seen.append((tokens == PADDING_TOKEN).all(dim=1))
         return features(tokens, codes)
 
@@ -74,6 +74,31 @@ def test_texts_are_dropped_at_the_rate_and_anew_at_each_step(monkeypatch: pytest
         objective(of, step)
     rate = torch.cat(seen).float().mean().item()
     assert abs(rate - 0.25) < 4 * math.sqrt(0.25 * 0.75 / 1200)
+
+
+def test_what_a_picture_shows_stands_in_for_what_its_text_means_at_the_rate() -> None:
+    of, seen = batch(), []
+    model = dalle(KINDS["with a meaning"])
+    of = replace(of, embeddings=torch.full((3, 12), 7.0))
+    features = model.features
+
+    def seeing(tokens: torch.Tensor, codes: torch.Tensor, embeddings: torch.Tensor | None) -> DALLEFeatures:
+        assert embeddings is not None and model.meaning is not None
+        is_picture = (embeddings == 7).all(dim=1)
+        torch.testing.assert_close(embeddings[~is_picture], model.meaning.embed(of.tokens)[~is_picture])
+        seen.append(is_picture)
+        return features(tokens, codes, embeddings)
+
+    model.features = seeing  # type: ignore[method-assign]
+    objective = DALLEObjective(model, replace(NEVER, picture_rate=0.25))
+    torch.manual_seed(0)
+    losses = {objective(of, step).loss.item() for step in range(400)}
+    rate = torch.cat(seen).float().mean().item()
+    assert abs(rate - 0.25) < 4 * math.sqrt(0.25 * 0.75 / 1200) and len(losses) > 1
+    torch.testing.assert_close(
+        DALLEObjective(model, replace(NEVER, picture_rate=0.0))(of, 0).loss,
+        DALLEObjective(dalle(KINDS["with a meaning"]), NEVER)(replace(of, embeddings=None), 0).loss,
+    )
 
 
 def test_the_batch_is_left_as_it_is() -> None:
