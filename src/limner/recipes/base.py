@@ -89,7 +89,7 @@ class DrawingConfig:
 class Run:
     """A whole training run; `image_start` names published weights that the image tower starts from.
 
-    `fresh` are the beginnings of parts that begin at random even where the run starts from another model.
+    `fresh` are parts that begin at random even where the run starts from another model.
 
     `ranking` is there where the objective ranks, `metric` where it learns a metric, and `drawing` where a DALL-E
     learns; `tokenizer` is not where pictures are all that the model sees.

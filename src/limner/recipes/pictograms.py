@@ -30,7 +30,7 @@ _ALIGNED, _MAPPED, _SEEN = 40, 300, 2700
 """The steps up to which projections learn before the frozen trunk, the teacher's map learns, and pictures learn."""
 
 # Edges and colours of photographs serve drawings too, and the first grids are the largest: half of a step's time.
-_LOCKED = {f"vision.{part}.": 0.0 for part in ("stem", *(f"blocks.{number}" for number in range(5)))}
+_LOCKED = {f"vision.{part}": 0.0 for part in ("stem", *(f"blocks.{number}" for number in range(5)))}
 _TEXT = {"text": 0.0, "text_projection": 0.0}
 _PICTURES = {"vision": 0.0, "image_projection": 0.0, "log_scale": 0.0, "bias": 0.0}
 
@@ -106,5 +106,5 @@ def pictograms_words() -> Run:
                 muon={"text.transformer": 4.0, "text_projection": 4.0},
             ),
         ),
-        fresh=("text",),
+        fresh=("text", "text_projection"),
     )

@@ -26,6 +26,7 @@ from limner.objectives.base import Objective
 from limner.recipes.base import Run
 from limner.search.embedder import Embedder, load_embedder
 from limner.search.reranker import load_reranker
+from limner.training.optimizer import is_part
 
 __all__ = [
     "Start",
@@ -93,7 +94,7 @@ def with_sizes_of(run: Run, start: Start) -> Run:
 
 def without_muon(run: Run) -> Run:
     """Return a run whose started parts step by AdamW: Muon's steps are large ones, for weights that begin at random."""
-    fresh = {part: rate for part, rate in run.loop.optimizer.muon.items() if part.startswith(run.fresh)}
+    fresh = {part: rate for part, rate in run.loop.optimizer.muon.items() if _is_fresh(run, part)}
     optimizer = replace(run.loop.optimizer, muon=fresh)
     return replace(run, loop=replace(run.loop, optimizer=optimizer))
 
@@ -227,7 +228,7 @@ def build_model(run: Run, start: Start | None, speaker: Embedder | None = None) 
         return model
     own = model.state_dict()
     known = start.model.state_dict()
-    shared = {name: tensor for name, tensor in known.items() if name in own and not name.startswith(run.fresh)}
+    shared = {name: tensor for name, tensor in known.items() if name in own and not _is_fresh(run, name)}
     unlike = sorted(own.keys() - shared.keys()) or sorted(known.keys() - own.keys())
     if unlike and run.model.kind in _WHOLE:
         holder = "the run" if unlike[0] in own else start.name
@@ -247,6 +248,10 @@ def build_model(run: Run, start: Start | None, speaker: Embedder | None = None) 
             )
     model.load_state_dict(own | shared)
     return model
+
+
+def _is_fresh(run: Run, name: str) -> bool:
+    return any(is_part(name, part) for part in run.fresh)
 
 
 def _speak(model: DALLE, speaker: CLIP) -> None:

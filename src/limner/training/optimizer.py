@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from limner.config import NotNegative, Positive
 from limner.errors import UsageError
 
-__all__ = ["AdamWWithMuon", "OptimizerConfig", "build_optimizer", "orthogonalized"]
+__all__ = ["AdamWWithMuon", "OptimizerConfig", "build_optimizer", "is_part", "orthogonalized"]
 
 _MOMENTUM = 0.95
 _NUM_ITERATIONS = 5
@@ -28,11 +28,11 @@ _Decay = Annotated[float, Field(ge=0, lt=1)]
 class OptimizerConfig:
     """AdamW (https://arxiv.org/abs/1711.05101), without decay on vectors.
 
-    `rates` maps the beginning of parameter names to a factor of the learning rate, the longest match counts; a factor
-    of 0 locks that part (LiT, https://arxiv.org/abs/2111.07991), as in `{"vision": 0}`. `spans` maps them likewise to
-    the first step in which a part learns and the one in which it no longer does, as in `{"vision": (300, 2000)}`; it
-    has a warm-up and a cosine of its own there, and is locked before and after. `muon` maps the beginnings of parts
-    whose matrices step by Muon (https://arxiv.org/abs/2502.16982) in place of AdamW to a further factor of the rate.
+    `rates` maps parts of the model (`is_part`) to a factor of the learning rate, the longest name counts; a factor of 0
+    locks that part (LiT, https://arxiv.org/abs/2111.07991), as in `{"vision": 0}`. `spans` maps them likewise to the
+    first step in which a part learns and the one in which it no longer does, as in `{"vision": (300, 2000)}`; it has a
+    warm-up and a cosine of its own there, and is locked before and after. `muon` maps parts whose matrices step by Muon
+    (https://arxiv.org/abs/2502.16982) in place of AdamW to a further factor of the rate.
     """
 
     learning_rate: NotNegative = 1e-3
@@ -95,6 +95,11 @@ def orthogonalized(matrix: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows
     return (x.T if is_tall else x).to(matrix.dtype)
 
 
+def is_part(name: str, part: str) -> bool:
+    """Return whether a parameter is of a part, named by how its name begins: "" is all, `blocks.1` not `blocks.10`."""
+    return not part or name == part or name.startswith(part.removesuffix(".") + ".")
+
+
 def build_optimizer(objective: nn.Module, config: OptimizerConfig, *, num_steps: int) -> AdamWWithMuon:
     """Return the optimiser of the parameters of an objective and its model that ever learn in `num_steps` steps.
 
@@ -112,7 +117,7 @@ def build_optimizer(objective: nn.Module, config: OptimizerConfig, *, num_steps:
         parameter.requires_grad_(rate > 0)
         if rate > 0:
             span = _longest_match(name, config.spans, (0, num_steps))
-            by_muon = _is_matrix(parameter) and name.startswith(tuple(config.muon))
+            by_muon = _is_matrix(parameter) and any(is_part(name, part) for part in config.muon)
             rate *= _longest_match(name, config.muon, 1.0) if by_muon else 1.0
             groups.setdefault((rate, span, parameter.ndim >= 2, by_muon), []).append(parameter)
     if not groups:
@@ -147,15 +152,15 @@ def _is_matrix(parameter: Tensor) -> bool:
 
 def _check(config: OptimizerConfig, names: Sequence[str]) -> None:
     for field_name, values in (("rates", config.rates), ("spans", config.spans), ("muon", config.muon)):
-        for prefix in values:
-            if not any(name.startswith(prefix) for name in names):
+        for part in values:
+            if not any(is_part(name, part) for name in names):
                 parts = ", ".join(sorted({name.split(".")[0] for name in names}))
-                raise UsageError(f"optimizer.{field_name} names '{prefix}', which begins no parameter; parts: {parts}")
-    for prefix, (first, end) in config.spans.items():
+                raise UsageError(f"optimizer.{field_name} names '{part}', which begins no parameter; parts: {parts}")
+    for part, (first, end) in config.spans.items():
         if not 0 <= first < end:
-            raise UsageError(f"optimizer.spans gives '{prefix}' no step to learn in: {first} to {end}")
+            raise UsageError(f"optimizer.spans gives '{part}' no step to learn in: {first} to {end}")
 
 
 def _longest_match(name: str, values: Mapping[str, Value], otherwise: Value) -> Value:
-    matching = [prefix for prefix in values if name.startswith(prefix)]
+    matching = [part for part in values if is_part(name, part)]
     return values[max(matching, key=len)] if matching else otherwise

@@ -19,7 +19,7 @@ RUN = Run(
         embed_dim=8,
     ),
     loop=LoopConfig(optimizer=OptimizerConfig(muon={"vision": 4.0, "text.transformer": 2.0})),
-    fresh=("text",),
+    fresh=("text", "text_projection"),
 )
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from limner.errors import TrainingError, UsageError
 from limner.objectives.base import Objective, StepOutput
 from limner.training.loop import LoopConfig, Monitor, train
-from limner.training.optimizer import OptimizerConfig, build_optimizer, orthogonalized
+from limner.training.optimizer import OptimizerConfig, build_optimizer, is_part, orthogonalized
 from limner.training.schedule import warmup_cosine
 from limner.training.state import latest_state
 
@@ -173,6 +173,22 @@ def test_rates_of_unknown_or_all_parts_are_errors() -> None:
         build_optimizer(model, OptimizerConfig(muon={"vision": 1.0}), num_steps=5)
     with pytest.raises(UsageError, match="locks every part"):
         build_optimizer(model, OptimizerConfig(rates={"": 0.0}), num_steps=5)
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "expected"),
+    [
+        ("blocks.1.weight", "blocks.1", True),
+        ("blocks.1.weight", "blocks.1.", True),
+        ("blocks.10.weight", "blocks.1", False),
+        ("text_projection.weight", "text", False),
+        ("bias", "bias", True),
+        ("bias", "", True),
+        ("blocks", "blocks.1", False),
+    ],
+)
+def test_a_part_is_named_by_whole_words(name: str, part: str, expected: bool) -> None:
+    assert is_part(name, part) is expected
 
 
 def test_matrices_of_named_parts_step_by_muon_and_all_else_by_adamw() -> None:
