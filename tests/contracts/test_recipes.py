@@ -148,7 +148,7 @@ def test_pictures_learn_from_a_teacher_and_then_words_do(taught_folder: Path) ->
 
 
 def test_words_are_taught_only_from_where_pictures_were(taught_folder: Path) -> None:
-    with pytest.raises(UsageError, match="--from a run of the recipe 'pictograms'"):
+    with pytest.raises(UsageError, match="goes on from another run"):
         _run("pictograms-words", taught_folder, "read", [])
     with pytest.raises(ModelError, match="objective.safetensors"):
         _run("pictograms-words", taught_folder, "read", [], initial="pictograms")

@@ -89,7 +89,8 @@ class DrawingConfig:
 class Run:
     """A whole training run; `image_start` names published weights that the image tower starts from.
 
-    `fresh` are parts that begin at random even where the run starts from another model.
+    `continues` says that the recipe goes on from another run, by its own optimiser; any other may start from a model to
+    be tuned, and then steps by AdamW. `fresh` are parts that begin at random all the same.
 
     `ranking` is there where the objective ranks, `metric` where it learns a metric, and `drawing` where a DALL-E
     learns; `tokenizer` is not where pictures are all that the model sees.
@@ -104,6 +105,7 @@ class Run:
     metric: MetricConfig | None = None
     drawing: DrawingConfig | None = None
     image_start: Literal["", "efficientnet-lite0"] = ""
+    continues: bool = False
     fresh: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -106,5 +106,6 @@ def pictograms_words() -> Run:
                 muon={"text.transformer": 4.0, "text_projection": 4.0},
             ),
         ),
+        continues=True,
         fresh=("text", "text_projection"),
     )

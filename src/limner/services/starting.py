@@ -93,9 +93,8 @@ def with_sizes_of(run: Run, start: Start) -> Run:
 
 
 def without_muon(run: Run) -> Run:
-    """Return a run whose started parts step by AdamW: Muon's steps are large ones, for weights that begin at random."""
-    fresh = {part: rate for part, rate in run.loop.optimizer.muon.items() if _is_fresh(run, part)}
-    optimizer = replace(run.loop.optimizer, muon=fresh)
+    """Return a run all of whose parts step by AdamW: Muon's steps are large ones, for weights that begin at random."""
+    optimizer = replace(run.loop.optimizer, muon={})
     return replace(run, loop=replace(run.loop, optimizer=optimizer))
 
 
@@ -228,7 +227,8 @@ def build_model(run: Run, start: Start | None, speaker: Embedder | None = None) 
         return model
     own = model.state_dict()
     known = start.model.state_dict()
-    shared = {name: tensor for name, tensor in known.items() if name in own and not _is_fresh(run, name)}
+    anew = {name for name in own if any(is_part(name, part) for part in run.fresh)}
+    shared = {name: tensor for name, tensor in known.items() if name in own and name not in anew}
     unlike = sorted(own.keys() - shared.keys()) or sorted(known.keys() - own.keys())
     if unlike and run.model.kind in _WHOLE:
         holder = "the run" if unlike[0] in own else start.name
@@ -248,10 +248,6 @@ def build_model(run: Run, start: Start | None, speaker: Embedder | None = None) 
             )
     model.load_state_dict(own | shared)
     return model
-
-
-def _is_fresh(run: Run, name: str) -> bool:
-    return any(is_part(name, part) for part in run.fresh)
 
 
 def _speak(model: DALLE, speaker: CLIP) -> None:

@@ -172,8 +172,13 @@ def _asked(recipe: str, initial: str | None, settings: Mapping[str, str]) -> tup
     run = RECIPES[recipe]()
     if "model.kind" in settings:
         run = override(run, {"model.kind": settings["model.kind"]})
+    if run.continues and not initial:
+        raise UsageError(f"the recipe '{recipe}' goes on from another run: name it with --from")
     start = load_start(run, initial) if initial else None
-    return override(without_muon(with_sizes_of(run, start)) if start else run, settings), start
+    if start is not None:
+        run = with_sizes_of(run, start)
+        run = run if run.continues else without_muon(run)
+    return override(run, settings), start
 
 
 def _captions(run: Run, sets: Sequence[PictureSet], rows: Sequence[np.ndarray]) -> Captions | None:
