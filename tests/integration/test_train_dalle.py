@@ -55,7 +55,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished(folder: Path) -> Path:
     status, printed, err = finish(*words(folder / "shapes", folder / "dvae", folder / "run"), "--json")
     assert status == 0, err
-    assert "encoding" in err and "2 views each" in err
+    assert "encoding" in err and "3 views each" in err
     outcome = json.loads(printed)
     assert set(outcome["after"]) == {"text_nats", "picture_nats", "likelihood"}
     return folder / "run"
