@@ -106,6 +106,7 @@ def test_a_missing_teacher_is_an_error_that_says_how_to_install_it(
             name,
             [tmp_path / "set"],
             tmp_path / "run",
+            initial="pictograms" if RECIPES[name]().continues else None,
             settings=SHORT,
             report=lambda done, total, note: None,
             say=lambda text: None,

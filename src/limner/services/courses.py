@@ -135,9 +135,9 @@ def _taught_texts(material: Material) -> Course:
     model, run = cast(CLIP, material.model), material.run
     if material.start_folder is None:
         raise UsageError("words are taught where pictures are known: start --from a run of the recipe 'pictograms'")
+    teacher = SentenceTeacher()
     objective = TaughtTextsObjective(model, cast(TaughtTextsObjectiveConfig, run.objective))
     load_beside(material.start_folder, objective)
-    teacher = SentenceTeacher()
     lessons = _lessons(material, teacher.vocabulary, teacher.embed)
     vectors = lessons.token_vectors(material.tokenizer, model.config.text.token_dim)
     model.text.tokens.weight.data.copy_(torch.from_numpy(vectors))
