@@ -3,6 +3,7 @@
 `python docs/generate.py` writes them; `python docs/generate.py --check` fails if they are out of date.
 """
 
+import inspect
 import json
 import sys
 from pathlib import Path
@@ -37,7 +38,7 @@ def recipes_page() -> str:
         "",
     ]
     for name, recipe in sorted(RECIPES.items()):
-        summary = (recipe.__doc__ or "").strip().removeprefix("Return ")
+        summary = (inspect.getdoc(recipe) or "").removeprefix("Return ")
         config = json.dumps(to_dict(recipe()), indent=2)
         lines += [f"## `{name}`", "", summary[:1].upper() + summary[1:], "", "```json", config, "```", ""]
     return "\n".join(lines)
