@@ -19,9 +19,8 @@ def margin_contrastive(
     `mask` says which pairs count; leave a picture's distance to itself out. https://doi.org/10.1109/CVPR.2006.100
     """
     counted = torch.ones_like(relevance) if mask is None else mask
-    distances = distances.masked_fill(~counted, 0)
-    terms = torch.where(relevance, distances.square(), functional.relu(margin - distances).square()) / 2
-    return mean_where(terms, counted)
+    gaps = torch.where(relevance, distances, functional.relu(margin - distances)).masked_fill(~counted, 0).flatten()
+    return gaps @ gaps / (2 * counted.sum().clamp(min=1))
 
 
 def ranknet(scores: Scores, grades: Grades, mask: ItemMask | None = None, *, sigma: float = 1.0) -> Scalar:
