@@ -84,9 +84,9 @@ class CaptionedLoader:
         """Return pictures, each changed at random by its seed."""
         return self.pictures.images(items, seeds)
 
-    def pixels(self, item: int) -> Pixels:
-        """Return a decoded picture, white if it cannot be decoded any more."""
-        return self.pictures.pixels(item)
+    def pixels(self, items: Sequence[int]) -> list[Pixels]:
+        """Return decoded pictures, white where they cannot be decoded any more."""
+        return self.pictures.pixels(items)
 
     def texts(self, items: Sequence[int], seeds: Sequence[tuple[int, int]]) -> tuple[torch.Tensor, list[DrawnText]]:
         """Return a text of each picture, drawn by its seed, as tokens and as it was drawn."""

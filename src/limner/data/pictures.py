@@ -1,7 +1,7 @@
 """Pictures shuffled anew each epoch, whose whole state is a position: batch n is a function of the seed and n."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import count
@@ -79,25 +79,35 @@ class ShuffledPictures:
         return torch.cat([self._changed(items[part], seeds[part]) for part in parts])
 
     def _changed(self, items: Sequence[int], seeds: Sequence[tuple[int, int]]) -> Images:
-        images = images_of([self.pixels(item) for item in items])
+        images = images_of(self.pixels(items))
         return augment(images, seeds, self.config.augmentation)
 
-    def pixels(self, item: int) -> Pixels:
-        """Return a decoded picture, white if it cannot be decoded any more."""
-        if item in self._cache:
-            return self._cache[item]
-        which, row = self.places[item]
+    def pixels(self, items: Sequence[int]) -> list[Pixels]:
+        """Return decoded pictures, white where they cannot be decoded any more; what is not kept is read together."""
+        found = {item: self._cache[item] for item in items if item in self._cache}
+        missing: dict[int, list[int]] = {}
+        for item in dict.fromkeys(items):
+            if item not in found:
+                missing.setdefault(self.places[item][0], []).append(item)
+        for which, absent in missing.items():
+            pictures = self.sets[which].pictures([self.places[item][1] for item in absent])
+            found |= {item: self._decoded(picture) for item, picture in zip(absent, pictures, strict=True)}
+            self._keep({item: found[item] for item in absent})
+        return [found[item] for item in items]
+
+    def _decoded(self, picture: bytes) -> Pixels:
         try:
-            picture = decode_picture(self.sets[which].pictures([row])[0], at_least=self.image_size)
-            pixels = np.asarray(square(picture, self.image_size))
+            return np.asarray(square(decode_picture(picture, at_least=self.image_size), self.image_size))
         except PictureError:
             self.num_broken += 1
-            pixels = np.full((self.image_size, self.image_size, 3), 255, dtype=np.uint8)
+            return np.full((self.image_size, self.image_size, 3), 255, dtype=np.uint8)
+
+    def _keep(self, pixels: Mapping[int, Pixels]) -> None:
         with self._lock:
-            if self._room >= pixels.nbytes:
-                self._room -= pixels.nbytes
-                self._cache[item] = pixels
-        return pixels
+            for item, each in pixels.items():
+                if self._room >= each.nbytes and item not in self._cache:
+                    self._room -= each.nbytes
+                    self._cache[item] = each
 
     def item(self, element: int) -> int:
         """Return which picture stands at a place of the stream."""

@@ -57,7 +57,7 @@ def moved_towards(embeddings: Vectors, others: Vectors) -> Vectors:
 def _view(dvae: DVAE, loader: CaptionedLoader, items: range, view: int, num_views: int) -> np.ndarray:
     found = []
     for batch in _batches(items):
-        images = images_of([loader.pixels(item) for item in batch])
+        images = images_of(loader.pixels(batch))
         if view:
             seeds = [(loader.config.seed, _STREAM + item * num_views + view) for item in batch]
             images = augment(images, seeds, loader.config.augmentation)
@@ -69,7 +69,7 @@ def _shown(speaker: Embedder, loader: CaptionedLoader, items: range) -> Vectors:
     """Return the embeddings of pictures as large as the dVAE sees them."""
     return np.concatenate(
         [
-            speaker.embed_pictures(pictures_of(images_of([loader.pixels(item) for item in batch])))
+            speaker.embed_pictures(pictures_of(images_of(loader.pixels(batch))))
             for batch in _batches(items)
         ]
     )

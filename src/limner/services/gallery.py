@@ -3,7 +3,7 @@
 It is worked out once and kept in the run's folder, so that a resumed run draws the batches of an uninterrupted one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -41,10 +41,7 @@ def picture_vectors(model: CLIP | Extractor | STIR, pictures: Sequence[Image.Ima
 
 def gallery_vectors(model: CLIP | Extractor | STIR, loader: CaptionedLoader) -> Vectors:
     """Return a unit vector for every training picture, as it is when nothing is changed at random."""
-    starts = range(0, len(loader), _PICTURES_AT_ONCE)
-    batches = (range(start, min(start + _PICTURES_AT_ONCE, len(loader))) for start in starts)
-    pictures = ([Image.fromarray(loader.pixels(item)) for item in items] for items in batches)
-    return np.concatenate([picture_vectors(model, batch) for batch in pictures])
+    return np.concatenate([picture_vectors(model, pictures) for pictures in _pictures(loader)])
 
 
 def likeness_categories(vectors: Vectors, concepts: Sequence[int], num_categories: int) -> Numbers:
@@ -59,14 +56,20 @@ def likeness_categories(vectors: Vectors, concepts: Sequence[int], num_categorie
 
 def near_copies(loader: CaptionedLoader) -> Numbers:
     """Return a number for each training picture that pictures which look the same at 16 x 16 pixels share."""
-    thumbnails = [thumbnail(Image.fromarray(loader.pixels(item))) for item in range(len(loader))]
+    thumbnails = [thumbnail(picture) for pictures in _pictures(loader) for picture in pictures]
     numbers = np.arange(len(thumbnails))
     for group in near_duplicates(thumbnails):
         numbers[group] = group[0]
     return numbers
 
 
-def remembered(path: Path, work_out: Callable[[], dict[str, Numbers]]) -> dict[str, Numbers]:
+def _pictures(loader: CaptionedLoader) -> Iterator[list[Image.Image]]:
+    for start in range(0, len(loader), _PICTURES_AT_ONCE):
+        items = range(start, min(start + _PICTURES_AT_ONCE, len(loader)))
+        yield [Image.fromarray(pixels) for pixels in loader.pixels(items)]
+
+
+def remembered(path: Path, work_out: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """Return what the file holds; where there is none, work it out and write it, whole or not at all.
 
     Raises:

@@ -146,6 +146,6 @@ def test_no_change_leaves_pictures_as_they_are(pictures: PictureSet, tokenizer: 
     )
     stream = loader(pictures, tokenizer, augmentation=still)
     batch = stream.batch(0)
-    pixels = np.stack([stream.pixels(stream.pictures.item(k)) for k in range(10)])
+    pixels = np.stack(stream.pixels([stream.pictures.item(k) for k in range(10)]))
     expected = torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255
     torch.testing.assert_close(batch.images, expected, atol=1e-4, rtol=0)
