@@ -27,16 +27,14 @@ SHORT = {
     "loop.validate_every": "12",
 }
 
-
+CONTINUING = sorted(name for name, recipe in RECIPES.items() if recipe().continues)
 TAUGHT = sorted(name for name, recipe in RECIPES.items() if recipe().objective.kind.startswith("taught"))
-
-
 DRAWING = sorted(name for name, recipe in RECIPES.items() if recipe().drawing)
 WORDLESS = sorted(name for name, recipe in RECIPES.items() if recipe().tokenizer is None)
 COMPARING = sorted(name for name, recipe in RECIPES.items() if recipe().objective.kind in ("metric", "stir"))
 
 
-@pytest.mark.parametrize("name", sorted(set(RECIPES) - set(TAUGHT) - set(DRAWING) - set(WORDLESS) - set(COMPARING)))
+@pytest.mark.parametrize("name", sorted(set(RECIPES).difference(TAUGHT, CONTINUING, DRAWING, WORDLESS, COMPARING)))
 def test_a_recipe_trains_saves_and_loads(name: str, tmp_path: Path) -> None:
     write_shapes(tmp_path / "set")
     said: list[str] = []
@@ -133,7 +131,7 @@ def taught_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_pictures_learn_from_a_teacher_and_then_words_do(taught_folder: Path) -> None:
+def test_pictures_learn_from_a_teacher_then_words_do_then_both_from_each_other(taught_folder: Path) -> None:
     said: list[str] = []
     seen = _run("pictograms", taught_folder, "seen", said, image_start='""')
     assert seen.after and not (taught_folder / "seen" / "best" / "calibration.json").exists()
@@ -146,6 +144,9 @@ def test_pictures_learn_from_a_teacher_and_then_words_do(taught_folder: Path) ->
     first, last = (load_embedder(taught_folder / run).model.state_dict() for run in ("seen", "read"))
     assert all(torch.equal(first[name], last[name]) for name in first if name.startswith("vision"))
     assert any("training on" in line and "texts" in line for line in said)
+    _run("pictograms-joint", taught_folder, "joint", said, initial=str(taught_folder / "read"))
+    joint = load_embedder(taught_folder / "joint").model.state_dict()
+    assert {name.partition(".")[0] for name in last if not torch.equal(last[name], joint[name])} > {"vision", "text"}
 
 
 def test_words_are_taught_only_from_where_pictures_were(taught_folder: Path) -> None:

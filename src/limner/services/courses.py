@@ -135,9 +135,11 @@ def _taught_texts(material: Material) -> Course:
     model, run = cast(CLIP, material.model), material.run
     if material.start_folder is None:
         raise UsageError("words are taught where pictures are known: start --from a run of the recipe 'pictograms'")
-    teacher = SentenceTeacher()
-    objective = TaughtTextsObjective(model, cast(TaughtTextsObjectiveConfig, run.objective))
+    teacher, config = SentenceTeacher(), cast(TaughtTextsObjectiveConfig, run.objective)
+    objective = TaughtTextsObjective(model, config)
     load_beside(material.start_folder, objective)
+    if config.order_weight:
+        objective.show(torch.from_numpy(_gallery(material, model)["vectors"]))
     lessons = _lessons(material, teacher.vocabulary, teacher.embed)
     vectors = lessons.token_vectors(material.tokenizer, model.config.text.token_dim)
     model.text.tokens.weight.data.copy_(torch.from_numpy(vectors))
@@ -152,6 +154,14 @@ def _taught_texts(material: Material) -> Course:
     )
     return Course(
         objective=objective, batches=loader.batches, loader=loader, figures=_by_embedding(material), what="texts"
+    )
+
+
+def _gallery(material: Material, model: CLIP) -> dict[str, np.ndarray]:
+    """Return the embeddings of the training pictures, worked out once for a run."""
+    model.eval()
+    return remembered(
+        material.out / "gallery.safetensors", lambda: {"vectors": gallery_vectors(model, _loader(material))}
     )
 
 
@@ -253,8 +263,9 @@ def _dalle(material: Material) -> Course:
     """The text and the codes of a picture; judged by what held-out ones cost, a token and a code."""
     run, dvae = material.run, cast(DVAE, material.dvae)
     assert run.drawing is not None
+    config = cast(DALLEObjectiveConfig, run.objective)
     captioned = _loader(material, image_size=dvae.config.image_size)
-    speaker = material.speaker
+    speaker = material.speaker if config.picture_rate else None
     coded = code_pictures(
         dvae, speaker, captioned, material.out / "codes", num_views=run.drawing.num_views, say=material.say
     )
@@ -262,13 +273,13 @@ def _dalle(material: Material) -> Course:
         items = range(0, len(captioned.captions), -(-len(captioned.captions) // _MOST_AVERAGED))
         texts = [captioned.captions.draw(item, (run.loader.seed, item)).text for item in items]
         coded = coded._replace(embeddings=moved_towards(coded.embeddings, speaker.embed_texts(texts)))
-    objective = DALLEObjective(cast(DALLE, material.model), cast(DALLEObjectiveConfig, run.objective))
+    objective = DALLEObjective(cast(DALLE, material.model), config)
     loader = CodesLoader(captioned, coded)
     return Course(
         objective=objective,
         batches=loader.batches,
         loader=loader,
-        figures=_by_likelihood(material, dvae, objective.config),
+        figures=_by_likelihood(material, dvae, config),
         judge="likelihood",
         asks=(),
     )

@@ -14,8 +14,8 @@ from limner.data.lessons import Lesson, Lessons, Vectors
 __all__ = ["build_lessons", "words_of"]
 
 _TEACHER_LANGUAGES = ("en", "en-gb", "")
-_WORDS_SHARE = 0.6
-_LEXICON_SHARE = 0.4
+_WORDS_SHARE = 0.3
+_LEXICON_SHARE = 0.2
 _WORD_REPEATS = 6
 _TEMPLATE = "a picture of {}"
 

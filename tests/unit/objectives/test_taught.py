@@ -10,6 +10,8 @@ import torch
 from tests.contracts.test_models import SMALL_TEXT, SMALL_VIT
 from tests.shapes import COLOURS, SHAPES, write_shapes
 from tests.teacher import WordTeacher
+from torch import nn
+from torch.nn import functional
 
 from limner.data.captions import CaptionChoice
 from limner.data.lesson_loader import LessonLoader
@@ -55,8 +57,12 @@ def of_images(most_alike: float = 0.99) -> TaughtImagesObjective:
     return TaughtImagesObjective(clip(), TaughtImagesObjectiveConfig(teacher_dim=7, most_alike=most_alike))
 
 
-def of_texts() -> TaughtTextsObjective:
-    return TaughtTextsObjective(clip(), TaughtTextsObjectiveConfig(teacher_dim=7))
+def of_texts(order_weight: float = 0.0) -> TaughtTextsObjective:
+    pictures = functional.normalize(torch.randn(50, 24, generator=torch.Generator().manual_seed(3)), dim=1)
+    config = TaughtTextsObjectiveConfig(teacher_dim=7, order_weight=order_weight, num_ordered=32)
+    objective = TaughtTextsObjective(clip(), config)
+    objective.show(pictures)
+    return objective
 
 
 def descend(objective: Objective, batch: Callable[[int], Any]) -> tuple[float, float]:
@@ -123,6 +129,31 @@ def test_the_text_tower_learns_what_the_teacher_says_and_nothing_else_moves(
     after = objective.state_dict()
     moved = {name for name, value in before.items() if not torch.equal(value, after[name])}
     assert moved and all(name.startswith(("model.text", "model.text_projection")) for name in moved)
+
+
+def test_the_order_of_pictures_is_learned_too(lessons: Lessons, tokenizer: Tokenizer) -> None:
+    objective, loader = of_texts(order_weight=1.0), LessonLoader(lessons, tokenizer, CONFIG, text_length=12)
+    first = objective(loader.batch(0), 0).metrics["divergence"]
+    descend(objective, loader.batch)
+    assert objective(loader.batch(0), 0).metrics["divergence"] < 0.3 * first
+
+
+def test_texts_that_are_where_the_teacher_has_them_have_nothing_to_learn(
+    lessons: Lessons, tokenizer: Tokenizer
+) -> None:
+    objective = of_texts(order_weight=1.0)
+    batch = LessonLoader(lessons, tokenizer, CONFIG, text_length=12).batch(0)
+    texts = objective.model.encode_texts(batch.tokens).detach()
+    objective.teacher_projection = nn.Identity()  # type: ignore[assignment]
+    assert float(objective(replace(batch, teacher=texts), 0).loss.detach()) == pytest.approx(0, abs=1e-5)
+
+
+def test_other_pictures_are_ordered_at_every_step_and_the_same_when_it_is_run_again(
+    lessons: Lessons, tokenizer: Tokenizer
+) -> None:
+    objective, batch = of_texts(order_weight=1.0), LessonLoader(lessons, tokenizer, CONFIG, text_length=12).batch(0)
+    losses = [float(objective(batch, step).loss.detach()) for step in (0, 1, 0)]
+    assert losses[0] == losses[2] != losses[1]
 
 
 @pytest.mark.parametrize("objective", [of_images(), of_texts()])
