@@ -129,3 +129,5 @@ def test_what_does_not_fit_together_is_one_short_sentence() -> None:
         with pytest.raises(UsageError, match=sentence) as caught:
             override(RECIPES["ranking"](), changes)
         assert len(str(caught.value)) < 200
+    with pytest.raises(UsageError, match="`continues` is true"):
+        override(RECIPES["pictograms-words"](), {"continues": "false"})

@@ -129,6 +129,8 @@ class Run:
         elif isinstance(self.objective, DALLEObjectiveConfig) or self.model.kind == "dalle":
             if not isinstance(self.objective, DALLEObjectiveConfig) or self.model.kind != "dalle" or not self.drawing:
                 raise ValueError("a DALL-E learns by its own objective from a dVAE; start from the recipe 'dalle'")
+        elif isinstance(self.objective, TaughtTextsObjectiveConfig) and not self.continues:
+            raise ValueError("words are taught where pictures are known, so `continues` is true")
         elif self.model.kind not in ("clip", "stir"):
             raise ValueError(f"only a ranking objective trains the kind '{self.model.kind}'; use the recipe 'ranking'")
         if self.tokenizer is None:

@@ -21,7 +21,6 @@ from limner.data.pictures import PictureLoader
 from limner.data.progress import Say
 from limner.data.ranking import RankingLoader, SideKind
 from limner.data.tokenizer import Tokenizer
-from limner.errors import UsageError
 from limner.evaluation.reconstruction import reconstruction_figures
 from limner.generation.drawer import Drawer
 from limner.generation.likelihood import likelihoods
@@ -133,8 +132,7 @@ def _taught_images(material: Material) -> Course:
 def _taught_texts(material: Material) -> Course:
     """The token table starts from what the texts of a token mean to the teacher."""
     model, run = cast(CLIP, material.model), material.run
-    if material.start_folder is None:
-        raise UsageError("words are taught where pictures are known: start --from a run of the recipe 'pictograms'")
+    assert material.start_folder is not None, "the run continues another"
     teacher, config = SentenceTeacher(), cast(TaughtTextsObjectiveConfig, run.objective)
     objective = TaughtTextsObjective(model, config)
     load_beside(material.start_folder, objective)
