@@ -68,10 +68,7 @@ def _view(dvae: DVAE, loader: CaptionedLoader, items: range, view: int, num_view
 def _shown(speaker: Embedder, loader: CaptionedLoader, items: range) -> Vectors:
     """Return the embeddings of pictures as large as the dVAE sees them."""
     return np.concatenate(
-        [
-            speaker.embed_pictures(pictures_of(images_of(loader.pixels(batch))))
-            for batch in _batches(items)
-        ]
+        [speaker.embed_pictures(pictures_of(images_of(loader.pixels(batch)))) for batch in _batches(items)]
     )
 
 

@@ -157,10 +157,13 @@ def _taught_texts(material: Material) -> Course:
 
 def _gallery(material: Material, model: CLIP) -> dict[str, np.ndarray]:
     """Return the embeddings of the training pictures, worked out once for a run."""
-    model.eval()
-    return remembered(
-        material.out / "gallery.safetensors", lambda: {"vectors": gallery_vectors(model, _loader(material))}
-    )
+
+    def work_out() -> dict[str, np.ndarray]:
+        loader = _loader(material)
+        material.say(f"embedding {len(loader):,} pictures, whose order the texts learn")
+        return {"vectors": gallery_vectors(model.eval(), loader)}
+
+    return remembered(material.out / "gallery.safetensors", work_out)
 
 
 def _lessons(material: Material, vocabulary: Sequence[str], embed: Callable[[Sequence[str]], Vectors]) -> Lessons:
