@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 __all__ = [
+    "ALONE",
     "END_TOKEN",
     "PADDING_TOKEN",
     "START_TOKEN",
@@ -37,6 +38,7 @@ __all__ = [
     "ItemMask",
     "PaddingMask",
     "PictureBatch",
+    "Rank",
     "RankingBatch",
     "Relevance",
     "Scalar",
@@ -61,6 +63,22 @@ Grades: TypeAlias = Shaped[Tensor, "queries items"]
 ItemMask: TypeAlias = Bool[Tensor, "queries items"]
 Distances: TypeAlias = Float[Tensor, "queries items"]
 Scalar: TypeAlias = Float[Tensor, ""]
+
+
+@dataclass(frozen=True)
+class Rank:
+    """Which of how many processes this is, that share every batch."""
+
+    number: int = 0
+    count: int = 1
+
+    def part(self, size: int) -> slice:
+        """Return which of the `size` places of a batch are this process's."""
+        own = size // self.count
+        return slice(self.number * own, (self.number + 1) * own)
+
+
+ALONE = Rank()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,10 +44,9 @@ class BalancedLoader:
 
     def batch(self, number: int) -> CaptionedBatch:
         """Return this rank's part of batch `number`, concept by concept."""
-        size = self._size // self.loader.num_ranks
-        skipped = self.loader.rank * size
-        items = self._batches.batch(number).tolist()[skipped : skipped + size]
-        first = number * self._size + skipped
+        part = self.loader.rank.part(self._size)
+        items = self._batches.batch(number).tolist()[part]
+        first = number * self._size + part.start
         seeds = [(self.loader.config.seed + _STREAM, first + place) for place in range(len(items))]
         tokens, drawn = self.loader.texts(items, seeds)
         return CaptionedBatch(

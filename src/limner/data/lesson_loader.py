@@ -9,7 +9,7 @@ import torch
 from limner.data.lessons import Lessons
 from limner.data.loader import LoaderConfig, read_ahead
 from limner.data.tokenizer import Tokenizer
-from limner.types import PADDING_TOKEN, LessonBatch
+from limner.types import ALONE, PADDING_TOKEN, LessonBatch, Rank
 
 __all__ = ["LessonLoader"]
 
@@ -30,11 +30,10 @@ class LessonLoader:
         config: LoaderConfig,
         *,
         text_length: int,
-        rank: int = 0,
-        num_ranks: int = 1,
+        rank: Rank = ALONE,
     ) -> None:
         self.lessons, self.config = lessons, config
-        self.rank, self.num_ranks = rank, num_ranks
+        self.rank = rank
         self._tokens, self.num_truncated = tokenizer.encode(lessons.texts, text_length)
         self._lengths = (self._tokens != PADDING_TOKEN).sum(dim=1).numpy()
         self.num_broken = 0
@@ -55,8 +54,7 @@ class LessonLoader:
         rows = rows[np.argsort(self._lengths[rows], kind="stable")]
         generator = np.random.Generator(np.random.Philox(np.random.SeedSequence([*seed, 2])))
         first = int(generator.permutation(_POOL)[place]) * size
-        own = size // self.num_ranks
-        chosen = rows[first : first + size][self.rank * own : (self.rank + 1) * own]
+        chosen = rows[first : first + size][self.rank.part(size)]
         return LessonBatch(
             tokens=self._tokens[torch.from_numpy(chosen)], teacher=torch.from_numpy(self.lessons.targets(chosen))
         )

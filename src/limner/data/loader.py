@@ -12,7 +12,7 @@ from limner.data.lessons import Lessons
 from limner.data.picture_set import PictureSet
 from limner.data.pictures import LoaderConfig, Pixels, ShuffledPictures, read_ahead
 from limner.data.tokenizer import Tokenizer
-from limner.types import CaptionedBatch, Images
+from limner.types import ALONE, CaptionedBatch, Images, Rank
 
 __all__ = ["CaptionedLoader", "LoaderConfig", "read_ahead"]
 
@@ -35,20 +35,17 @@ class CaptionedLoader:
         *,
         image_size: int,
         text_length: int,
-        rank: int = 0,
-        num_ranks: int = 1,
+        rank: Rank = ALONE,
         lessons: Lessons | None = None,
         captions: Captions | None = None,
     ) -> None:
         self.config, self.tokenizer, self.text_length = config, tokenizer, text_length
-        self.rank, self.num_ranks = rank, num_ranks
+        self.rank = rank
         self.lessons = lessons
         self.captions = captions or Captions(sets, rows, config.captions)
         self.num_truncated = 0
         self._lock = threading.Lock()
-        self.pictures = ShuffledPictures(
-            sets, self.captions.places, config, image_size=image_size, rank=rank, num_ranks=num_ranks
-        )
+        self.pictures = ShuffledPictures(sets, self.captions.places, config, image_size=image_size, rank=rank)
 
     def __len__(self) -> int:
         """Return the number of pictures of one epoch."""
@@ -104,8 +101,8 @@ class CaptionedLoader:
             each.plain if each.plain in self.lessons else self._meaning(item)
             for item, each in zip(items, drawn, strict=True)
         ]
-        seed = (self.config.seed, number, self.rank)
-        drawn_lessons = self.lessons.draw(self.config.num_lessons // self.num_ranks, seed)
+        seed = (self.config.seed, number, self.rank.number)
+        drawn_lessons = self.lessons.draw(self.config.num_lessons // self.rank.count, seed)
         return {
             "teacher": torch.from_numpy(self.lessons.vectors(meanings)),
             "lessons": torch.from_numpy(self.lessons.targets(drawn_lessons)),

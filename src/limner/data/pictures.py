@@ -17,7 +17,7 @@ from limner.data.decoding import decode_picture, square
 from limner.data.picture_set import PictureSet
 from limner.data.pixels import Pixels, images_of
 from limner.errors import DataError, PictureError
-from limner.types import Images, PictureBatch
+from limner.types import ALONE, Images, PictureBatch, Rank
 
 __all__ = ["LoaderConfig", "PictureLoader", "Pixels", "ShuffledPictures", "read_ahead"]
 
@@ -55,11 +55,10 @@ class ShuffledPictures:
         config: LoaderConfig,
         *,
         image_size: int,
-        rank: int = 0,
-        num_ranks: int = 1,
+        rank: Rank = ALONE,
     ) -> None:
         self.sets, self.places, self.config = list(sets), places, config
-        self.image_size, self.rank, self.num_ranks = image_size, rank, num_ranks
+        self.image_size, self.rank = image_size, rank
         self.num_broken = 0
         self._cache: dict[int, Pixels] = {}
         self._room = config.cache_bytes
@@ -68,9 +67,8 @@ class ShuffledPictures:
 
     def elements(self, number: int) -> tuple[Sequence[int], list[int]]:
         """Return the places in the stream of this rank's part of a batch, and the pictures that stand there."""
-        size = self.config.batch_size // self.num_ranks
-        first = number * self.config.batch_size + self.rank * size
-        elements = range(first, first + size)
+        first = number * self.config.batch_size
+        elements = range(first, first + self.config.batch_size)[self.rank.part(self.config.batch_size)]
         return elements, [self.item(element) for element in elements]
 
     def images(self, items: Sequence[int], seeds: Sequence[tuple[int, int]]) -> Images:
@@ -136,13 +134,12 @@ class PictureLoader:
         config: LoaderConfig,
         *,
         image_size: int,
-        rank: int = 0,
-        num_ranks: int = 1,
+        rank: Rank = ALONE,
     ) -> None:
         places = [(which, row) for which, chosen in enumerate(rows) for row in chosen.tolist()]
         if not places:
             raise DataError("there is no picture to train on; give a set with a training split")
-        self.pictures = ShuffledPictures(sets, places, config, image_size=image_size, rank=rank, num_ranks=num_ranks)
+        self.pictures = ShuffledPictures(sets, places, config, image_size=image_size, rank=rank)
         self.config = config
         self.num_truncated = 0
 

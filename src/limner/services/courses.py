@@ -141,14 +141,12 @@ def _taught_texts(material: Material) -> Course:
     lessons = _lessons(material, teacher.vocabulary, teacher.embed)
     vectors = lessons.token_vectors(material.tokenizer, model.config.text.token_dim)
     model.text.tokens.weight.data.copy_(torch.from_numpy(vectors))
-    rank, num_ranks = own_rank()
     loader = LessonLoader(
         lessons,
         material.tokenizer,
         run.loader,
         text_length=model.config.text.length,
-        rank=rank,
-        num_ranks=num_ranks,
+        rank=own_rank(),
     )
     return Course(
         objective=objective, batches=loader.batches, loader=loader, figures=_by_embedding(material), what="texts"
@@ -311,14 +309,12 @@ def _reconstruction(material: Material) -> Course:
     """Judged by what is left of the held-out pictures, by the use of codes and by the bounds."""
     run, model = material.run, cast(DVAE, material.model)
     config = cast(DVAEObjectiveConfig, run.objective)
-    rank, num_ranks = own_rank()
     loader = PictureLoader(
         material.sets,
         material.rows,
         run.loader,
         image_size=model.config.image_size,
-        rank=rank,
-        num_ranks=num_ranks,
+        rank=own_rank(),
     )
     seen = run.loader.batch_size * run.loop.accumulation_steps
     objective = DVAEObjective(
@@ -350,7 +346,6 @@ COURSES: dict[str, Callable[[Material], Course]] = {
 
 def _loader(material: Material, lessons: Lessons | None = None, *, image_size: int | None = None) -> CaptionedLoader:
     run: Any = material.run
-    rank, num_ranks = own_rank()
     return CaptionedLoader(
         material.sets,
         material.rows,
@@ -358,8 +353,7 @@ def _loader(material: Material, lessons: Lessons | None = None, *, image_size: i
         run.loader,
         image_size=image_size or run.model.vision.image_size,
         text_length=_NO_TEXT if isinstance(run.model, STIRConfig) else run.model.text.length,
-        rank=rank,
-        num_ranks=num_ranks,
+        rank=own_rank(),
         lessons=lessons,
         captions=material.captions,
     )

@@ -70,7 +70,7 @@ class Mine:
         if not self.config.num_mined or self.first_stage is None:
             return None
         path = self._folder / f"step-{step:08d}.safetensors"
-        if not path.is_file() and own_rank()[0] == 0:
+        if not path.is_file() and own_rank().number == 0:
             negatives = self._mine(self.first_stage)
             write_negatives(path, negatives)
             self._forget()

@@ -221,7 +221,7 @@ def _silent(*told: object) -> None:
 
 
 def _check_parts(run: Run) -> None:
-    _, num_ranks = own_rank()
+    num_ranks = own_rank().count
     if run.loader.batch_size % num_ranks:
         raise UsageError(
             f"loader.batch_size {run.loader.batch_size} cannot be divided over {num_ranks} processes; give a multiple"

@@ -10,6 +10,7 @@ from torch import distributed as ranks
 from torch import nn
 
 from limner.nn.gathering import are_several
+from limner.types import ALONE, Rank
 
 __all__ = [
     "average_gradients",
@@ -37,9 +38,9 @@ def joined_ranks() -> Iterator[bool]:
         ranks.destroy_process_group()
 
 
-def own_rank() -> tuple[int, int]:
+def own_rank() -> Rank:
     """Return which of how many processes this is."""
-    return (ranks.get_rank(), ranks.get_world_size()) if are_several() else (0, 1)
+    return Rank(ranks.get_rank(), ranks.get_world_size()) if are_several() else ALONE
 
 
 def wait_for_all_ranks() -> None:

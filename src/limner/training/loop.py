@@ -112,7 +112,7 @@ def _update(
     step: int,
 ) -> dict[str, float] | None:
     """Make one step and return its metrics; None, and no change, if loss or gradient is not finite."""
-    torch.manual_seed(config.seed * 1_000_003 + step + own_rank()[0] * 1_000_000_007)
+    torch.manual_seed(config.seed * 1_000_003 + step + own_rank().number * 1_000_000_007)
     _set_rates(optimizer, config, step)
     _train_mode(objective)
     optimizer.zero_grad(set_to_none=True)

@@ -14,7 +14,7 @@ from limner.data.loader import CaptionedLoader, LoaderConfig
 from limner.data.picture_set import PictureSet, Record
 from limner.data.tokenizer import Tokenizer, TokenizerConfig
 from limner.errors import DataError
-from limner.types import CaptionedBatch
+from limner.types import ALONE, CaptionedBatch, Rank
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +28,7 @@ def tokenizer() -> Tokenizer:
     return Tokenizer.train(texts, TokenizerConfig(vocab_size=300))
 
 
-def loader(
-    pictures: PictureSet, tokenizer: Tokenizer, *, rank: int = 0, num_ranks: int = 1, **changes
-) -> CaptionedLoader:
+def loader(pictures: PictureSet, tokenizer: Tokenizer, *, rank: Rank = ALONE, **changes) -> CaptionedLoader:
     config = LoaderConfig(**{"batch_size": 10, "seed": 3} | changes)
     return CaptionedLoader(
         [pictures],
@@ -40,7 +38,6 @@ def loader(
         image_size=24,
         text_length=12,
         rank=rank,
-        num_ranks=num_ranks,
     )
 
 
@@ -68,7 +65,7 @@ def test_each_epoch_shows_every_picture_once_in_another_order(pictures: PictureS
 @pytest.mark.parametrize("num_ranks", [2, 5])
 def test_ranks_share_the_batch_of_one_process(num_ranks: int, pictures: PictureSet, tokenizer: Tokenizer) -> None:
     whole = loader(pictures, tokenizer).batch(4)
-    parts = [loader(pictures, tokenizer, rank=rank, num_ranks=num_ranks).batch(4) for rank in range(num_ranks)]
+    parts = [loader(pictures, tokenizer, rank=Rank(rank, num_ranks)).batch(4) for rank in range(num_ranks)]
     assert torch.equal(whole.images, torch.cat([part.images for part in parts]))
     for name in ("concepts", "texts", "tokens"):
         assert torch.equal(getattr(whole, name), torch.cat([getattr(part, name) for part in parts])), name

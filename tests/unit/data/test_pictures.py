@@ -10,6 +10,7 @@ from limner.data.augmentation import UNCHANGED
 from limner.data.picture_set import PictureSet, Record
 from limner.data.pictures import LoaderConfig, PictureLoader
 from limner.errors import DataError
+from limner.types import Rank
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +47,7 @@ def test_the_ranks_share_a_batch(pictures: PictureSet) -> None:
     rows, config = [np.arange(len(pictures))], LoaderConfig(batch_size=10, seed=3)
     whole = PictureLoader([pictures], rows, config, image_size=24).batch(2).images
     parts = [
-        PictureLoader([pictures], rows, config, image_size=24, rank=rank, num_ranks=2).batch(2).images
-        for rank in (0, 1)
+        PictureLoader([pictures], rows, config, image_size=24, rank=Rank(rank, 2)).batch(2).images for rank in (0, 1)
     ]
     assert torch.equal(torch.cat(parts), whole)
 
