@@ -4,7 +4,7 @@
     python benchmarks/shipped.py --pictograms pictograms --openclipart openclipart
 
 Text to picture by the protocols U, S and C in English, and U and S in Russian, with 95 % intervals; the validation
-protocols V-U and V-C, by which the run was chosen, beside them.
+protocols V-U, V-S and V-C, by which the run was chosen, beside them.
 """
 
 import argparse
@@ -24,6 +24,8 @@ _ROWS = [
     ("C", "openclipart", "en", "clip art of titles never seen"),
     ("V-U", "pictograms", "en", "like U, for choosing"),
     ("V-U", "pictograms", "ru", "like U in Russian, for choosing"),
+    ("V-S", "pictograms", "en", "like S in another style (emojione-v1), for choosing"),
+    ("V-S", "pictograms", "ru", "like S in Russian, for choosing"),
     ("V-C", "openclipart", "en", "like C, for choosing"),
 ]
 _TESTS = 5

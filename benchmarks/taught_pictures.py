@@ -15,15 +15,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from limner.data.builtin.icon_families import STYLE_TEST_FAMILIES
-from limner.data.builtin.protocols import COLUMNS, PROTOCOLS, seen_in_unseen_style
+from limner.data.builtin.protocols import PROTOCOLS
 from limner.data.picture_set import PictureSet
-from limner.evaluation.examples import gather_examples
 from limner.interop.sentence_teacher import SentenceTeacher
 from limner.models.checkpoints import resolve
 from limner.objectives.taught_images import TaughtImagesObjective, TaughtImagesObjectiveConfig
 from limner.search.embedder import Embedder, Vectors, load_embedder
-from limner.services.evaluating import judge
+from limner.services.evaluating import judge_protocol
 from limner.services.starting import load_beside
 from record import markdown_table
 
@@ -60,14 +58,7 @@ def main() -> None:
     for run in options.runs:
         embedder = TaughtEmbedder(run)
         for protocol in (*_CHOOSING, *(_TEST if options.test else ())):
-            pictures = sets["pictograms" if protocol == "V-S" else PROTOCOLS[protocol].set_name]
-            table = pictures.rows(COLUMNS)
-            rows = (
-                seen_in_unseen_style(table, STYLE_TEST_FAMILIES[1])
-                if protocol == "V-S"
-                else PROTOCOLS[protocol].rows(table)
-            )
-            done = judge(embedder, pictures, gather_examples(pictures, rows=rows, language="en"), split=protocol)
+            done = judge_protocol(embedder, sets[PROTOCOLS[protocol].set_name], protocol)
             figures = done.retrieval.text_to_picture
             shown = [f"{100 * figures[key].mean:.1f}" for key in _SHOWN]
             lines.append([run.name, protocol, done.num_pictures, *shown])

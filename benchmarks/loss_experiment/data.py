@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from limner.data.builtin.protocols import COLUMNS, PROTOCOLS, seen_in_unseen_style
+from limner.data.builtin.protocols import COLUMNS, PROTOCOLS
 from limner.data.picture_set import PictureSet
 from limner.evaluation.examples import gather_examples
 from limner.evaluation.ranking import Items
@@ -19,12 +19,8 @@ from loss_experiment.features import PLAIN, picture_features, text_features
 
 __all__ = ["CHOOSING", "TESTS", "Batch", "Judged", "Training", "draw_batch", "load_judged", "load_training"]
 
-_VALIDATION_STYLE = "emojione-v1"
-TESTS: dict[str, Callable[[pa.Table], list[int]]] = {"U": PROTOCOLS["U"].rows, "S": PROTOCOLS["S"].rows}
-CHOOSING: dict[str, Callable[[pa.Table], list[int]]] = {
-    "V-U": PROTOCOLS["V-U"].rows,
-    "V-S": lambda table: seen_in_unseen_style(table, _VALIDATION_STYLE),
-}
+TESTS: dict[str, Callable[[pa.Table], list[int]]] = {name: PROTOCOLS[name].rows for name in ("U", "S")}
+CHOOSING: dict[str, Callable[[pa.Table], list[int]]] = {name: PROTOCOLS[name].rows for name in ("V-U", "V-S")}
 _CAPTION_RATE = 0.65
 _TAG_TEXTS, _MOST_TAGS = 3, 3
 _LANGUAGES = ("en", "")

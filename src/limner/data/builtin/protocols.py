@@ -1,8 +1,8 @@
 """Test protocols of the built-in sets: which pictures are searched, one a concept unless said otherwise.
 
 U: concepts that training never saw, in styles that it saw. S: concepts that it saw, in a style that it never saw.
-C: clip art of unseen titles. V-U and V-C: the like of U and C on the validation split, for choosing. D: drawings of
-unseen concepts, asked by a picture in one style, searched among the others.
+C: clip art of unseen titles. V-U and V-C: the like of U and C on the validation split, and V-S: the like of S in
+another style, for choosing. D: drawings of unseen concepts, asked by a picture in one style, searched among the others.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -15,12 +15,12 @@ from limner.data.builtin.icon_families import STYLE_TEST_FAMILIES, TRAINING_FAMI
 from limner.data.builtin.openclipart import SOURCE as CLIP_ART
 from limner.data.splitting import hash_share
 
-__all__ = ["COLUMNS", "PROTOCOLS", "Protocol", "drawings", "one_a_concept", "seen_in_unseen_style", "unseen"]
+__all__ = ["COLUMNS", "PROTOCOLS", "Protocol", "drawings", "one_a_concept", "unseen"]
 
 COLUMNS = ("id", "concept", "source", "split")
 """Columns of a picture set that the protocols read, besides `_row`."""
 
-_STYLE = STYLE_TEST_FAMILIES[0]
+_STYLE, _STYLE_TO_CHOOSE_BY = STYLE_TEST_FAMILIES
 
 
 def unseen(table: pa.Table, sources: Collection[str], split: str) -> list[int]:
@@ -28,7 +28,7 @@ def unseen(table: pa.Table, sources: Collection[str], split: str) -> list[int]:
     return one_a_concept(entry for entry in table.to_pylist() if entry["split"] == split and entry["source"] in sources)
 
 
-def seen_in_unseen_style(table: pa.Table, style: str = _STYLE) -> list[int]:
+def seen(table: pa.Table, style: str) -> list[int]:
     """One row for each concept of a style-test family that some training picture shows too."""
     entries = table.to_pylist()
     seen = {entry["concept"] for entry in entries if entry["split"] == "train"}
@@ -74,7 +74,11 @@ PROTOCOLS: dict[str, Protocol] = {
         what="unseen concepts in seen styles",
         rows=lambda table: unseen(table, TRAINING_FAMILIES, "test"),
     ),
-    "S": Protocol(set_name="pictograms", what="seen concepts in an unseen style", rows=seen_in_unseen_style),
+    "S": Protocol(
+        set_name="pictograms",
+        what="seen concepts in an unseen style",
+        rows=lambda table: seen(table, _STYLE),
+    ),
     "C": Protocol(
         set_name="openclipart",
         what="clip art of unseen titles",
@@ -89,6 +93,11 @@ PROTOCOLS: dict[str, Protocol] = {
         set_name="openclipart",
         what="clip art of validation titles, for choosing",
         rows=lambda table: unseen(table, (CLIP_ART,), "validation"),
+    ),
+    "V-S": Protocol(
+        set_name="pictograms",
+        what="seen concepts in another unseen style, for choosing",
+        rows=lambda table: seen(table, _STYLE_TO_CHOOSE_BY),
     ),
 }
 """Every text -> picture protocol, by its letter."""

@@ -38,6 +38,7 @@ def test_unseen_is_one_picture_a_concept_of_the_styles_trained_on() -> None:
 
 def test_unseen_style_is_of_concepts_that_training_saw() -> None:
     assert PROTOCOLS["S"].rows(PICTOGRAMS) == [2]
+    assert PROTOCOLS["V-S"].rows(PICTOGRAMS) == [6]
 
 
 def test_clip_art_is_of_the_split() -> None:
