@@ -31,8 +31,8 @@ def unseen(table: pa.Table, sources: Collection[str], split: str) -> list[int]:
 def seen(table: pa.Table, style: str) -> list[int]:
     """One row for each concept of a style-test family that some training picture shows too."""
     entries = table.to_pylist()
-    seen = {entry["concept"] for entry in entries if entry["split"] == "train"}
-    return one_a_concept(entry for entry in entries if entry["source"] == style and entry["concept"] in seen)
+    trained_on = {entry["concept"] for entry in entries if entry["split"] == "train"}
+    return one_a_concept(entry for entry in entries if entry["source"] == style and entry["concept"] in trained_on)
 
 
 def drawings(
