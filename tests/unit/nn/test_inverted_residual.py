@@ -1,8 +1,13 @@
+from dataclasses import replace
+
 import pytest
 import torch
+from torch.nn import functional
 
 from limner.nn.inverted_residual import (
+    _NORM_EPSILON,
     SMALL_STAGES,
+    InvertedResidual,
     InvertedResidualConfig,
     InvertedResidualStage,
     InvertedResidualTrunk,
@@ -55,8 +60,21 @@ def test_paths_are_dropped_in_training_only() -> None:
     torch.testing.assert_close(features, features[:1].expand_as(features))
 
 
-def test_every_weight_gets_a_gradient() -> None:
-    trunk = InvertedResidualTrunk(SMALL)
+def test_a_fused_block_widens_and_mixes_over_space_in_one_convolution() -> None:
+    stage = InvertedResidualStage(dim=8, num_blocks=1, expansion=3, stride=2, fused=True)
+    block = InvertedResidual(8, stage, stride=1).eval()
+    convolutions = [module for module in block.modules() if isinstance(module, SameConv2d)]
+    assert [tuple(convolution.weight.shape) for convolution in convolutions] == [(24, 8, 3, 3), (8, 24, 1, 1)]
+    x = torch.rand(2, 8, 6, 6)
+    size = (1 + _NORM_EPSILON) ** -0.5  # of norms that have seen nothing
+    wide = (functional.conv2d(x, convolutions[0].weight, padding=1) * size).clamp(0, 6)
+    torch.testing.assert_close(block(x), x + functional.conv2d(wide, convolutions[1].weight) * size)
+    assert InvertedResidual(8, stage, stride=2)(x).shape == (2, 8, 3, 3)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_every_weight_gets_a_gradient(fused: bool) -> None:
+    trunk = InvertedResidualTrunk(replace(SMALL, stages=tuple(replace(stage, fused=fused) for stage in SMALL_STAGES)))
     trunk(torch.rand(4, 3, 32, 32)).square().sum().backward()
     assert all(parameter.grad is not None for parameter in trunk.parameters())
 
