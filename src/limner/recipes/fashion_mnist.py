@@ -14,9 +14,9 @@ from limner.training.optimizer import OptimizerConfig
 __all__ = ["clip_fashion_mnist"]
 
 _STAGES = (
-    InvertedResidualStage(dim=48, num_blocks=2, expansion=3, stride=2),
-    InvertedResidualStage(dim=96, num_blocks=3, expansion=3, stride=2),
-    InvertedResidualStage(dim=160, num_blocks=1, expansion=3, stride=2),
+    InvertedResidualStage(dim=64, num_blocks=2, expansion=2, stride=2, fused=True),
+    InvertedResidualStage(dim=128, num_blocks=4, expansion=2, stride=2, fused=True),
+    InvertedResidualStage(dim=256, num_blocks=1, expansion=2, stride=2, fused=True),
 )
 
 
@@ -55,6 +55,8 @@ def clip_fashion_mnist() -> Run:
             warmup_steps=200,
             averaging_decay=0.998,
             validate_every=400,
-            optimizer=OptimizerConfig(learning_rate=3e-3, weight_decay=0.05),
+            optimizer=OptimizerConfig(
+                learning_rate=3e-3, weight_decay=0.05, muon={"vision": 4.0, "text.transformer": 4.0}
+            ),
         ),
     )
