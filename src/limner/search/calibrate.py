@@ -141,9 +141,12 @@ def standard_scores(
 
     References with a score of -inf do not count.
     """
-    counted = np.ma.masked_invalid(of_references.astype(np.float64))
-    middle, spread = counted.mean(axis=1).data, counted.std(axis=1).data
-    return (scores - middle[:, None]) / np.maximum(spread, _LEAST_SPREAD)[:, None]
+    counted = np.isfinite(of_references)
+    number = np.maximum(counted.sum(axis=1, keepdims=True), 1)
+    known = np.where(counted, of_references, 0).astype(np.float64)
+    middle = known.sum(axis=1, keepdims=True) / number
+    spread = np.sqrt(np.square(known - middle).sum(axis=1, keepdims=True, where=counted) / number)
+    return (scores - middle) / np.maximum(spread, _LEAST_SPREAD)
 
 
 class Shortlists(NamedTuple):

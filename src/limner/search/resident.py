@@ -58,24 +58,32 @@ class Resident:
         """
         half = torch.from_numpy(query).half()
         if row_ids is not None:
-            chosen = torch.from_numpy(np.flatnonzero(np.isin(self.row_ids, row_ids)))
-            scores = self.vectors[chosen] @ half if len(chosen) < len(self) // 8 else (self.vectors @ half)[chosen]
+            chosen = np.flatnonzero(np.isin(self.row_ids, row_ids))
+            few = len(chosen) < len(self) // 8
+            scores = self.vectors[chosen] @ half if few else (self.vectors @ half)[torch.from_numpy(chosen)]
+            rows = chosen[_best(scores, top)]
         elif probes is None or probes >= len(self.centroids):
-            chosen, scores = None, self.vectors @ half
+            rows = _best(self.vectors @ half, top)
         else:
-            chosen, scores = self._probe(query, half, probes)
-        best = scores.float().topk(min(_CANDIDATES_A_HIT * top + _MORE_CANDIDATES, len(scores))).indices
-        rows = best if chosen is None else chosen[best]
+            rows = self._probe(query, half, top, probes)
         exact = self.vectors[rows].float().numpy() @ query
-        order = np.lexsort((self.positions[rows.numpy()], -exact))[:top]
-        return self.positions[rows.numpy()[order]], exact[order]
+        order = np.lexsort((self.positions[rows], -exact))[:top]
+        return self.positions[rows[order]], exact[order]
 
-    def _probe(self, query: np.ndarray, half: torch.Tensor, probes: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def _probe(self, query: np.ndarray, half: torch.Tensor, top: int, probes: int) -> np.ndarray:
+        """Return the candidates among the rows of the nearest cells."""
         cells = np.argpartition(-(self.centroids @ query), probes)[:probes]
-        spans = [(int(self.starts[cell]), int(self.starts[cell + 1])) for cell in cells]
-        rows = torch.cat([torch.arange(start, end) for start, end in spans])
-        scores = torch.cat([self.vectors[start:end] @ half for start, end in spans if end > start])
-        return rows, scores
+        starts, ends = self.starts[cells], self.starts[cells + 1]
+        parts = [self.vectors[start:end] @ half for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+        best = _best(torch.cat(parts), top)
+        read = np.cumsum(ends - starts)
+        part = np.searchsorted(read, best, side="right")
+        return ends[part] - (read[part] - best)
+
+
+def _best(scores: torch.Tensor, top: int) -> np.ndarray:
+    """Return the places of more than enough of the highest scores, which are scored exactly afterwards."""
+    return scores.float().topk(min(_CANDIDATES_A_HIT * top + _MORE_CANDIDATES, len(scores))).indices.numpy()
 
 
 def train_centroids(vectors: np.ndarray, count: int, *, seed: int = 0) -> np.ndarray:

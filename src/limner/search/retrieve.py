@@ -36,6 +36,7 @@ _SAMPLE = 1024
 _MEASURED_QUERIES = 128
 _STALE_SHARE = 0.1
 _GOOD_RECALL = 0.985
+_MORE = 1.25
 _INDEX = "vector_idx"
 _ANSWERS = ("id", "path", "caption")
 HIDDEN_COLUMNS = frozenset({"vector", "signature"})
@@ -199,7 +200,7 @@ def measure_index(table: Table, queries: np.ndarray, kind: str) -> IndexFacts:
         return recall([set(found["_rowid"].to_numpy()) for found in rows])
 
     while (near := in_memory()) < _GOOD_RECALL and probes < len(resident.centroids):
-        probes *= 2
+        probes = max(round(_MORE * probes), probes + 1)
     while (far := on_disk()) < _GOOD_RECALL and refine < 80:
         refine *= 2
     return IndexFacts(
