@@ -119,7 +119,11 @@ class SameConv2d(nn.Conv2d):
             top, bottom = self._margins(x.shape[-2])
             left, right = self._margins(x.shape[-1])
             x = functional.pad(x, (left, right, top, bottom))
-        return super().forward(x)
+        if self.groups == 1 or x.device.type != "cpu":
+            return super().forward(x)
+        # On a CPU the gradient of a depthwise convolution takes several times as long in bfloat16 as in float32.
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(x.float())
 
     def _margins(self, side: int) -> tuple[int, int]:
         stride, kernel_size = self.stride[0], self.kernel_size[0]

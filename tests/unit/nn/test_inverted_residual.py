@@ -30,6 +30,13 @@ def test_odd_padding_lies_right_and_below() -> None:
     assert sums.squeeze().tolist() == [[9, 6], [6, 4]]
 
 
+def test_depthwise_convolutions_of_a_cpu_stay_in_single_precision() -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        x = torch.rand(1, 4, 6, 6)
+        assert SameConv2d(4, 4, 3, groups=4)(x).dtype == torch.float32
+        assert SameConv2d(4, 4, 3)(x).dtype == torch.bfloat16
+
+
 def test_default_sizes_are_those_published() -> None:
     trunk = InvertedResidualTrunk(InvertedResidualConfig())
     assert trunk.feature_dim == 1280
