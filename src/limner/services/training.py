@@ -178,7 +178,12 @@ def _asked(recipe: str, initial: str | None, settings: Mapping[str, str]) -> tup
     if start is not None:
         run = with_sizes_of(run, start)
         run = run if run.continues else without_muon(run)
-    return override(run, settings), start
+    run = override(run, settings)
+    if run.loop.start_share and start is None:
+        raise UsageError(
+            "loop.start_share is of the weights that a run starts from: name a model with --from, or leave it"
+        )
+    return run, start
 
 
 def _captions(run: Run, sets: Sequence[PictureSet], rows: Sequence[np.ndarray]) -> Captions | None:

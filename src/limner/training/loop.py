@@ -1,5 +1,6 @@
 """The one training loop: the only place where gradients are computed and weights change."""
 
+import copy
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from torch import nn
 from limner.config import Count, NotNegative, Seed, Share, Whole
 from limner.errors import TrainingError
 from limner.objectives.base import Objective
-from limner.training.averaging import WeightAverage
+from limner.training.averaging import WeightAverage, mixture
 from limner.training.distributed import average_gradients, average_metrics, is_first_rank, own_rank
 from limner.training.optimizer import OptimizerConfig, build_optimizer
 from limner.training.precision import autocast
@@ -25,7 +26,10 @@ __all__ = ["LoopConfig", "Monitor", "train"]
 
 @dataclass(frozen=True, kw_only=True)
 class LoopConfig:
-    """How long, how fast, how often; `accumulation_steps` batches make a step, `averaging_decay` 0 keeps no average."""
+    """How long, how fast, how often; `accumulation_steps` batches make a step, `averaging_decay` 0 keeps no average.
+
+    Of the weights that are judged and kept, `start_share` are those that the run started from.
+    """
 
     num_steps: Count = 2000
     warmup_steps: Whole = 100
@@ -33,6 +37,7 @@ class LoopConfig:
     clip_norm: NotNegative = 1.0
     accumulation_steps: Count = 1
     averaging_decay: Share = 0.99
+    start_share: Share = 0.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     save_every: Count = 200
     validate_every: Count = 200
@@ -67,6 +72,7 @@ def train(
     Raises:
         TrainingError: if the loss is not finite; the state before that step is saved first.
     """
+    start = copy.deepcopy(objective.model) if config.start_share else None
     average = WeightAverage(objective.model, config.averaging_decay) if config.averaging_decay else None
     optimizer = build_optimizer(objective, config.optimizer, num_steps=config.num_steps)
     parts: dict[str, nn.Module] = {"objective": objective} | ({"average": average.model} if average else {})
@@ -75,7 +81,11 @@ def train(
     step: int = facts["step"]
     best: float | None = facts["best"]
     stream = batches(step * config.accumulation_steps)
-    judged = average.model if average else objective.model
+
+    def judged() -> nn.Module:
+        model = average.model if average else objective.model
+        return mixture(model, start, config.start_share) if start is not None else model
+
     while step < config.num_steps:
         started = time.perf_counter()
         metrics = _update(objective, stream, optimizer, config, step)
@@ -94,14 +104,15 @@ def train(
             continue
         monitor.log(step, metrics | {"seconds": time.perf_counter() - started})
         if step % config.validate_every == 0 or step == config.num_steps:
-            figures = _validate(judged, monitor)
+            found = judged()
+            figures = _validate(found, monitor)
             monitor.log(step, {f"validation/{name}": value for name, value in figures.items()})
             if figures and (best is None or figures[monitor.judge] > best):
                 best = figures[monitor.judge]
-                monitor.keep(judged, step)
+                monitor.keep(found, step)
         if step % config.save_every == 0 or step == config.num_steps:
             save_state(folder, step=step, parts=parts, optimizer=optimizer, facts={"best": best})
-    return judged
+    return judged()
 
 
 def _update(

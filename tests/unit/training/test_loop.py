@@ -44,16 +44,30 @@ def config(**changes: Any) -> LoopConfig:
     return LoopConfig(**values | changes, precision="float32", optimizer=OptimizerConfig(learning_rate=0.01))
 
 
+def test_a_share_of_the_start_stays_in_what_is_kept(tmp_path: Path) -> None:
+    plain = train(Regression(), batches, config(), folder=tmp_path / "plain", monitor=quiet()).state_dict()
+    kept: list[nn.Module] = []
+    monitor = Monitor(
+        log=lambda step, metrics: None, validate=lambda model: {"mAP": 0.5}, keep=lambda model, step: kept.append(model)
+    )
+    mixed = train(Regression(), batches, config(start_share=0.25), folder=tmp_path / "mixed", monitor=monitor)
+    start = Regression().model.state_dict()
+    for name, value in mixed.state_dict().items():
+        expected = plain[name].lerp(start[name], 0.25) if value.is_floating_point() else plain[name]
+        torch.testing.assert_close(value, expected)
+    assert len(kept) == 1 and not torch.equal(kept[0][0].weight, plain["0.weight"])
+
+
 class Killed(Exception):
     pass
 
 
 @pytest.mark.parametrize("killed_at", [1, 5, 13, 19])
-@pytest.mark.parametrize("accumulation_steps", [1, 2])
+@pytest.mark.parametrize(("accumulation_steps", "start_share"), [(1, 0.0), (2, 0.0), (1, 0.5)])
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
-    killed_at: int, accumulation_steps: int, tmp_path: Path
+    killed_at: int, accumulation_steps: int, start_share: float, tmp_path: Path
 ) -> None:
-    run = config(accumulation_steps=accumulation_steps)
+    run = config(accumulation_steps=accumulation_steps, start_share=start_share)
     whole = train(Regression(), batches, run, folder=tmp_path / "whole", monitor=quiet())
 
     def kill(step: int, metrics: dict[str, float]) -> None:
