@@ -133,7 +133,9 @@ def taught_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_pictures_learn_from_a_teacher_then_words_do_then_both_from_each_other(taught_folder: Path) -> None:
     said: list[str] = []
-    seen = _run("pictograms", taught_folder, "seen", said, image_start='""')
+    begun = _run("pictograms", taught_folder, "begun", said, image_start='""')
+    assert begun.after
+    seen = _run("pictograms-pictures", taught_folder, "seen", said, initial=str(taught_folder / "begun"))
     assert seen.after and not (taught_folder / "seen" / "best" / "calibration.json").exists()
     before = load_embedder(taught_folder / "seen").embed_texts(["a red circle"])
     _run("pictograms-words", taught_folder, "read", said, initial=str(taught_folder / "seen"))
