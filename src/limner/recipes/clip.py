@@ -24,7 +24,7 @@ def clip() -> Run:
     Small pictures, moved a little and not recoloured, and a short average: a few hundred steps already tell.
     """
     vision = InvertedResidualConfig(
-        image_size=32, stages=SMALL_STAGES, head_dim=384, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)
+        image_size=48, stages=SMALL_STAGES, head_dim=384, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)
     )
     augmentation = replace(UNCHANGED, zoom=(0.9, 1.1), stretch=0.05, shift=0.05, flip_rate=0.3)
     return Run(
