@@ -145,7 +145,7 @@ def extractor_of(reranker: str, extractors: Sequence[Ranking]) -> Ranking:
         config = json.loads((resolve(reranker) / "config.json").read_text(encoding="utf-8"))
         initial = config.get("shared", {}).get("model", "")
     for extractor in extractors:
-        if initial and resolve(initial) == resolve(extractor.source):
+        if initial and resolve(initial).resolve() == resolve(extractor.source).resolve():
             return extractor
     raise SystemExit(f"{reranker} started from '{initial}', which is none of the extractors; give that one too")
 
