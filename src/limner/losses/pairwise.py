@@ -19,6 +19,7 @@ def margin_contrastive(
     `mask` says which pairs count; leave a picture's distance to itself out. https://doi.org/10.1109/CVPR.2006.100
     """
     counted = torch.ones_like(relevance) if mask is None else mask
+    # A dot product of gaps passes over all pairs fewer times than a mean of their squares does.
     gaps = torch.where(relevance, distances, functional.relu(margin - distances)).masked_fill(~counted, 0).flatten()
     return gaps @ gaps / (2 * counted.sum().clamp(min=1))
 

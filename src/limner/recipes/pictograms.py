@@ -102,7 +102,7 @@ def pictograms_pictures() -> Run:
     rates = {"vision": 0.25, "teacher_projection": 0.0} | _LOCKED | _TEXT
     optimizer = replace(run.loop.optimizer, rates=rates, spans={}, muon={"vision": 6.0, "image_projection": 4.0})
     loop = replace(run.loop, num_steps=_SEEN, validate_every=_SEEN, start_share=0.25, optimizer=optimizer)
-    return replace(run, loop=loop, continues=True)
+    return replace(run, loop=loop, image_start="", continues=True)
 
 
 def pictograms_words() -> Run:

@@ -200,7 +200,7 @@ def measure_index(table: Table, queries: np.ndarray, kind: str) -> IndexFacts:
         return recall([set(found["_rowid"].to_numpy()) for found in rows])
 
     while (near := in_memory()) < _GOOD_RECALL and probes < len(resident.centroids):
-        probes = max(round(_MORE * probes), probes + 1)
+        probes = round(_MORE * probes)
     while (far := on_disk()) < _GOOD_RECALL and refine < 80:
         refine *= 2
     return IndexFacts(

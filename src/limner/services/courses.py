@@ -49,6 +49,7 @@ from limner.services.starting import Start, is_beside, load_beside
 from limner.services.teaching import build_lessons
 from limner.services.validation import HeldOut, figures_of_reranking
 from limner.training.distributed import own_rank
+from limner.types import Embeddings
 
 __all__ = ["COURSES", "Course", "Material"]
 
@@ -137,7 +138,7 @@ def _taught_texts(material: Material) -> Course:
     objective = TaughtTextsObjective(model, config)
     load_beside(material.start_folder, objective)
     if config.order_weight:
-        objective.show(torch.from_numpy(_gallery(material, model)["vectors"]))
+        objective.show(_gallery(material, model))
     lessons = _lessons(material, teacher.vocabulary, teacher.embed)
     vectors = lessons.token_vectors(material.tokenizer, model.config.text.token_dim)
     model.text.tokens.weight.data.copy_(torch.from_numpy(vectors))
@@ -153,7 +154,7 @@ def _taught_texts(material: Material) -> Course:
     )
 
 
-def _gallery(material: Material, model: CLIP) -> dict[str, np.ndarray]:
+def _gallery(material: Material, model: CLIP) -> Embeddings:
     """Return the embeddings of the training pictures, worked out once for a run."""
 
     def work_out() -> dict[str, np.ndarray]:
@@ -161,7 +162,7 @@ def _gallery(material: Material, model: CLIP) -> dict[str, np.ndarray]:
         material.say(f"embedding {len(loader):,} pictures, whose order the texts learn")
         return {"vectors": gallery_vectors(model.eval(), loader)}
 
-    return remembered(material.out / "gallery.safetensors", work_out)
+    return torch.from_numpy(remembered(material.out / "gallery.safetensors", work_out)["vectors"])
 
 
 def _lessons(material: Material, vocabulary: Sequence[str], embed: Callable[[Sequence[str]], Vectors]) -> Lessons:
