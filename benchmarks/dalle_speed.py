@@ -20,8 +20,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from open_clip_peer import ensure_environment
 from peer.own_memory import memory
+from peers import ensure_environment
 from record import markdown_table, write_result
 
 _RUNNER = Path(__file__).parent / "peer" / "dalle_pytorch_runner.py"

@@ -34,7 +34,7 @@ from limner.evaluation.similarity import psnr, ssim
 from limner.generation.drawer import load_dvae
 from limner.objectives.dvae import use_of_codes
 from limner.services.validation import open_sets
-from open_clip_peer import ensure_environment, measure
+from peers import ensure_environment, measure
 from record import markdown_table, write_result
 
 _RUNNER = Path(__file__).parent / "peer" / "dalle_pytorch_runner.py"

@@ -1,13 +1,10 @@
 """How long do losses take and how much memory, beside pytorch-metric-learning and plain implementations?
 
-    python benchmarks/loss_speed.py [--part losses] [--part softmax] [--part metrics] [--part miner --oml PYTHON]
+    python benchmarks/loss_speed.py [--part losses] [--part softmax] [--part metrics] [--part miner]
 
 Every measurement has a process of its own, with one thread and a limit on memory; what does not fit or takes too long
 says so. Times are ratios measured in turns (A B A B); memory is what the process's resident set rose by at its highest.
-The metrics of 100,000 queries take the time of 10^10 scores, sorted. For OML make an environment beside Limner's own:
-
-    python -m venv OML && OML/bin/pip install -r benchmarks/peer/oml-requirements.txt
-    OML/bin/pip install --no-deps -r benchmarks/peer/oml-requirements-without-dependencies.txt
+The metrics of 100,000 queries take the time of 10^10 scores, sorted.
 """
 
 import argparse
@@ -23,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from loss_speed_parts.cases import CASES, PER_LABEL
+from peers import ensure_environment
 from record import markdown_table, write_result
 
 _PARTS = Path(__file__).parent / "loss_speed_parts"
@@ -45,7 +43,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5, help="how long to time a loss at a size")
     parser.add_argument("--patience", type=float, default=300, help="seconds after which a measurement is given up")
     parser.add_argument("--gib", type=float, help="memory of a measurement; default: 0.8 of what is available")
-    parser.add_argument("--oml", type=Path, help="python of an environment that has open-metric-learning")
+    parser.add_argument("--oml", type=Path, default=Path("benchmarks/work/oml-venv"), help="its environment")
     parser.add_argument("--work", type=Path, default=Path("benchmarks/work/loss_speed"))
     parser.add_argument("--dry", action="store_true", help="a trial: print, write no result")
     options = parser.parse_args()
@@ -173,17 +171,18 @@ def _miner(options: argparse.Namespace) -> tuple[str, str, Sequence[str]]:
         "triplet; OML's miner shuffles triplets and gathers their vectors, and is timed with and without distances."
     )
     size = min(options.batch)
+    python = ensure_environment(options.oml, "oml-")
     turns: list[tuple[Answer, Answer]] = []
     for _ in range(options.turns):
         ours = _ask({"task": "miner", "batch": size}, options)
-        command = [str(options.oml), str(_PARTS / "oml_miner.py"), str(size), str(_EMBED_DIM), str(PER_LABEL)]
-        theirs = _run(command, options.patience) if options.oml else {"failed": "not run"}
+        command = [str(python), str(_PARTS / "oml_miner.py"), str(size), str(_EMBED_DIM), str(PER_LABEL)]
+        theirs = _run(command, options.patience)
         turns.append((ours, theirs))
     rows = [["ours", _each(turns, 0, "seconds"), "–"]]
     if any("failed" in theirs for _, theirs in turns):
         why = next(theirs["failed"] for _, theirs in turns if "failed" in theirs)
         rows.append(["OML", why, why])
-        note = "OML was not run: give `--oml` the python of an environment that can import `oml.miners`."
+        note = "OML's miner did not come to its end."
     else:
         rows.append(["OML", _each(turns, 1, "seconds"), _each(turns, 1, "triplets")])
         ratio = statistics.median(theirs["triplets"] / ours["seconds"] for ours, theirs in turns)

@@ -1,15 +1,10 @@
-"""open_clip as a peer: its environment, its training on exported pictures, and its trained model as an embedder."""
+"""open_clip as a peer: its training on exported pictures, and its trained model as an embedder."""
 
 import csv
 import json
-import os
-import resource
 import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +15,12 @@ from limner.data.decoding import decode_picture, square
 from limner.data.picture_set import PictureSet
 from limner.data.splitting import hold_out
 from limner.search.embedder import Embedder, Vectors
+from peers import environment
 
 __all__ = [
-    "Measured",
     "PeerEmbedder",
     "count_parameters",
-    "ensure_environment",
     "export",
-    "measure",
     "train_command",
     "write_config",
 ]
@@ -37,23 +30,6 @@ _RUNNER = _HERE / "open_clip_runner.py"
 _PICTURE_SIZE = 128
 _SMALLEST_VOCABULARY = 1024
 _LARGEST_VOCABULARY = 49408
-
-
-def ensure_environment(folder: Path, prefix: str = "") -> Path:
-    """Make a peer's virtual environment if it is missing, and return its python.
-
-    `prefix` is how the names of its lists of requirements begin, in the folder `peer`.
-    """
-    python = folder / "bin" / "python"
-    if not (folder / "ready").exists():
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        install = [python, "-m", "pip", "install", "--quiet"]
-        subprocess.run([*install, "-r", _HERE / f"{prefix}requirements.txt"], check=True)
-        subprocess.run(
-            [*install, "--no-deps", "-r", _HERE / f"{prefix}requirements-without-dependencies.txt"], check=True
-        )
-        (folder / "ready").touch()
-    return python
 
 
 def export(sets: Sequence[Path], folder: Path, *, size: int, languages: Sequence[str] = ("en", "")) -> Path:
@@ -123,36 +99,6 @@ def train_command(python: Path, config: Path, table: Path, out: Path, **options:
     return [str(python), str(_RUNNER), "train", str(config), *words, "--save-most-recent"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Measured:
-    """What a command took: wall and processor seconds, and the most memory of all its processes, in MiB."""
-
-    seconds: float
-    processor_seconds: float
-    peak_memory: float
-
-
-def measure(command: Sequence[str], *, threads: int, log: Path) -> Measured:
-    """Run a command to its end, with its output in a file.
-
-    Raises:
-        RuntimeError: if it fails; the message names the log.
-    """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    environment = {**_environment(), "OMP_NUM_THREADS": str(threads)}
-    started, processor_before = time.perf_counter(), _processor_seconds()
-    peak = 0.0
-    with log.open("w") as stream:
-        process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, env=environment)
-        while process.poll() is None:
-            peak = max(peak, _memory(process.pid))
-            time.sleep(0.2)
-    seconds = time.perf_counter() - started
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(map(str, command))} failed; see {log}")
-    return Measured(seconds=seconds, processor_seconds=_processor_seconds() - processor_before, peak_memory=peak)
-
-
 class PeerEmbedder(Embedder):
     """A checkpoint of open_clip behind Limner's interface, so that the same code judges both."""
 
@@ -168,7 +114,7 @@ class PeerEmbedder(Embedder):
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env={**_environment(), "OMP_NUM_THREADS": str(threads)},
+            env=environment(threads),
         )
 
     @property
@@ -204,29 +150,3 @@ class PeerEmbedder(Embedder):
         self._process.stdin.flush()
         self._scale = json.loads(self._process.stdout.readline())["scale"]
         return np.load(out)
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, "CUDA_VISIBLE_DEVICES": "", "TOKENIZERS_PARALLELISM": "false"}
-
-
-def _processor_seconds() -> float:
-    """Return the processor time of all children that have ended."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
-
-
-def _memory(root: int) -> float:
-    """Return the memory of a process and its descendants in MiB, shared pages counted once."""
-    total = 0.0
-    pending = [root]
-    while pending:
-        pid = pending.pop()
-        try:
-            for task in Path(f"/proc/{pid}/task").iterdir():
-                pending += [int(child) for child in (task / "children").read_text().split()]
-            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-        except OSError:
-            continue
-        total += sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) / 1024
-    return total

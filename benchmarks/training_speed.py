@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from limner.search.embedder import load_embedder
-from open_clip_peer import count_parameters, ensure_environment, export, measure, train_command
+from open_clip_peer import count_parameters, export, train_command
+from peers import ensure_environment, measure
 from record import markdown_table, write_result
 
 _IMAGE_SIZE, _PATCH_SIZE, _LENGTH, _VOCABULARY = 64, 8, 32, 8192

@@ -3,8 +3,7 @@
 PYTHON benchmarks/peer/oml_parity.py make FOLDER      in an environment that has open-metric-learning
 python benchmarks/peer/oml_parity.py compare FOLDER   in Limner's: converts the checkpoints, and compares
 
-The first writes models and what they answer. benchmarks/loss_speed.py says how to make its environment, which for this
-also needs `pip install --no-deps -r benchmarks/peer/oml-models-requirements-without-dependencies.txt`. Weights are
+The first writes models and what they answer; benchmarks/metric_learning.py makes its environment. Weights are
 random but wide, and in the library's own classes: a ViTExtractor vits16 at 224 pixels and a ConcatSiamese of it. The
 checkpoints are named as Lightning names them.
 """

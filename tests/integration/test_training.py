@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from tests.command import Command, finish, set_words, start
 from tests.shapes import shape_records, write_shapes
 
 from limner.data.captions import Captions
-from limner.data.picture_set import PictureSet, Record
+from limner.data.picture_set import Caption, PictureSet, Record
 from limner.search.embedder import load_embedder
 from limner.services import training
 from limner.training.logging import read_log
@@ -174,6 +175,21 @@ def test_fine_tuning_says_what_it_was_before_and_after(
         for run in (finished, tmp_path / "tuned")
     ]
     assert muon == [{"vision": 4.0, "text.transformer": 4.0}, {}]
+
+
+def test_many_languages_read_alike_are_told_and_weighed_ones_are_not(tmp_path: Path) -> None:
+    languages = ("en", "ru", "de", "fr", "it")
+    records = (
+        replace(record, captions=tuple(Caption(text=record.concept, language=each) for each in languages))
+        for record in shape_records()
+    )
+    data = PictureSet.write(tmp_path / "set", records).path
+    told = [
+        finish(*words("clip", data, tmp_path / out, loop__num_steps="4", **weights))[2]
+        for out, weights in (("alike", {}), ("weighed", {"loader__captions__languages": '{"en": 4, "*": 0.1}'}))
+    ]
+    assert "captions of 5 languages are read alike" in told[0] and "--set 'loader.captions.languages=" in told[0]
+    assert "read alike" not in told[1]
 
 
 def test_one_picture_can_be_trained_on(limner: Command, tmp_path: Path) -> None:

@@ -109,6 +109,10 @@ class Captions:
         """Return the languages of an item's captions."""
         return sorted(self._texts[item])
 
+    def all_languages(self) -> set[str]:
+        """Return the languages of the captions of all items."""
+        return {language for texts in self._texts for language in texts}
+
     def weight(self, language: str) -> float:
         """Return how often a language is drawn, relative to others."""
         return self.choice.languages.get(language, self.choice.languages.get("*", 0.0))

@@ -1,0 +1,122 @@
+"""Peers: their environments, what a command takes, and how many steps fit into a time."""
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+__all__ = ["Measured", "Paced", "ensure_environment", "environment", "measure", "pace"]
+
+_HERE = Path(__file__).parent / "peer"
+_TRIAL_STEPS = (20, 60)
+
+
+def ensure_environment(folder: Path, prefix: str = "") -> Path:
+    """Make a peer's virtual environment if it is missing, and return its python.
+
+    `prefix` is how the names of its lists of requirements begin, in the folder `peer`.
+    """
+    python = folder / "bin" / "python"
+    if not (folder / "ready").exists():
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        install = [python, "-m", "pip", "install", "--quiet"]
+        subprocess.run([*install, "-r", _HERE / f"{prefix}requirements.txt"], check=True)
+        subprocess.run(
+            [*install, "--no-deps", "-r", _HERE / f"{prefix}requirements-without-dependencies.txt"], check=True
+        )
+        (folder / "ready").touch()
+    return python
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What a command took: wall and processor seconds, and the most memory of all its processes, in MiB."""
+
+    seconds: float
+    processor_seconds: float
+    peak_memory: float
+
+
+def measure(command: Sequence[str], *, threads: int, log: Path) -> Measured:
+    """Run a command to its end, with its output in a file.
+
+    Raises:
+        RuntimeError: if it fails; the message names the log.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    started, processor_before = time.perf_counter(), _processor_seconds()
+    peak = 0.0
+    with log.open("w") as stream:
+        process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, env=environment(threads))
+        while process.poll() is None:
+            peak = max(peak, _memory(process.pid))
+            time.sleep(0.2)
+    seconds = time.perf_counter() - started
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(map(str, command))} failed; see {log}")
+    return Measured(seconds=seconds, processor_seconds=_processor_seconds() - processor_before, peak_memory=peak)
+
+
+class Paced(Protocol):
+    """What trains for a number of steps, as a command of its own; `label` names where it writes."""
+
+    @property
+    def name(self) -> str:
+        """What a table calls it."""
+        ...
+
+    def run(self, num_steps: int, label: str) -> Measured:
+        """Train, and return what it took."""
+        ...
+
+
+def pace(runners: Sequence[Paced]) -> dict[str, tuple[float, float]]:
+    """Return for each runner the seconds that a run takes at all and those that a step takes.
+
+    Measured in turns, and the shorter of two counts: other work on the machine only ever adds to them.
+    """
+    seconds: dict[tuple[str, int], list[float]] = {}
+    for _ in range(2):
+        for runner in runners:
+            for num_steps in _TRIAL_STEPS:
+                measured = runner.run(num_steps, "trial")
+                seconds.setdefault((runner.name, num_steps), []).append(measured.seconds)
+    paces = {}
+    for runner in runners:
+        short, long = (min(seconds[runner.name, num_steps]) for num_steps in _TRIAL_STEPS)
+        step = max((long - short) / (_TRIAL_STEPS[1] - _TRIAL_STEPS[0]), 1e-3)
+        paces[runner.name] = (max(short - step * _TRIAL_STEPS[0], 0.0), step)
+    return paces
+
+
+def environment(threads: int) -> dict[str, str]:
+    """Return this process's environment for a child: threads of torch, none of the tokenizers, and no GPU."""
+    quiet = {"CUDA_VISIBLE_DEVICES": "", "TOKENIZERS_PARALLELISM": "false"}
+    return {**os.environ, **quiet, "OMP_NUM_THREADS": str(threads)}
+
+
+def _processor_seconds() -> float:
+    """Return the processor time of all children that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _memory(root: int) -> float:
+    """Return the memory of a process and its descendants in MiB, shared pages counted once."""
+    total = 0.0
+    pending = [root]
+    while pending:
+        pid = pending.pop()
+        try:
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                pending += [int(child) for child in (task / "children").read_text().split()]
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        except OSError:
+            continue
+        total += sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) / 1024
+    return total
