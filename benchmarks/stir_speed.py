@@ -21,7 +21,7 @@ import torch
 from PIL import Image
 
 from limner.evaluation.drawings import estimate_drawings, estimate_gains
-from limner.models.stir import STIR, STIRConfig
+from limner.models.stir import STIRConfig, build_stir
 from limner.recipes.stir import stir
 from limner.search.embedder import load_embedder
 from limner.search.reranker import Reranker, load_reranker
@@ -87,7 +87,7 @@ def _untrained(clip: str) -> list[Reranker]:
     base = replace(cast(STIRConfig, stir().model), vision=model.vision, embed_dim=model.embed_dim)
     configs = [replace(base, form="pair"), replace(base, form="interaction")]
     configs += [replace(base, form="cached", num_separate=alone) for alone in range(base.depth + 1)]
-    return [Reranker(STIR(config).eval(), None, name="") for config in configs]
+    return [Reranker(build_stir(config).eval(), None, name="") for config in configs]
 
 
 def _times(rerankers: Sequence[Reranker], num_candidates: int, num_turns: int) -> list[Times]:

@@ -8,7 +8,7 @@ import torch
 
 from limner.data.tokenizer import Tokenizer, TokenizerConfig
 from limner.models.checkpoints import MODELS, load_model, save_model
-from limner.models.stir import STIR, STIRConfig
+from limner.models.stir import STIRConfig, build_stir
 from limner.nn.text import TextConfig
 from limner.nn.transformer import TransformerConfig
 from limner.nn.vision import VisionTransformerConfig
@@ -79,7 +79,7 @@ def write_tiny_stir(
     """A STIR that starts from the image tower of a tiny CLIP; with a `head_spread` of 0 only the cosine counts."""
     torch.manual_seed(seed)
     clip = load_model(extractor)
-    stir = STIR(STIRConfig(vision=clip.config.vision, embed_dim=clip.config.embed_dim, num_separate=1, **sizes))
+    stir = build_stir(STIRConfig(vision=clip.config.vision, embed_dim=clip.config.embed_dim, num_separate=1, **sizes))
     own = stir.state_dict()
     stir.load_state_dict(own | {name: tensor for name, tensor in clip.state_dict().items() if name in own})
     torch.nn.init.normal_(stir.head[-1].weight, std=head_spread)

@@ -22,7 +22,7 @@ from limner.models.extractor import Extractor, ExtractorConfig
 from limner.models.language_relevance import LanguageRelevance, LanguageRelevanceConfig
 from limner.models.late_interaction import LateInteraction, LateInteractionConfig
 from limner.models.relevance import RelevanceModel
-from limner.models.stir import STIR, STIRConfig
+from limner.models.stir import STIR, STIRConfig, build_stir
 from limner.nn.bottleneck import BottleneckConfig
 from limner.nn.codebooks import DenseCodebookConfig, FiniteScalarCodebookConfig, NearestCodebookConfig
 from limner.nn.hybrid import HybridConfig, HybridStage
@@ -153,7 +153,11 @@ CASES: dict[str, tuple[str, object, Callable[..., Tensor]]] = {
         ]
     },
 }
-JUDGES = {name: MODELS[kind][0] for name, (kind, _, _) in CASES.items() if issubclass(MODELS[kind][0], RelevanceModel)}
+JUDGES = {
+    name: model
+    for name, (kind, config, _) in CASES.items()
+    if isinstance(model := MODELS[kind][0](config), RelevanceModel)
+}
 PICTURES_ONLY = tuple(name for name, model in JUDGES.items() if not model.reads_texts)
 READERS = tuple(name for name, model in JUDGES.items() if model.reads_texts)
 
@@ -185,7 +189,7 @@ def picture_model(request: pytest.FixtureRequest) -> RelevanceModel:
     return build(request.param)[0]
 
 
-@pytest.fixture(params=[name for name in PICTURES_ONLY if JUDGES[name] is STIR])
+@pytest.fixture(params=[name for name in PICTURES_ONLY if isinstance(JUDGES[name], STIR)])
 def stir_model(request: pytest.FixtureRequest) -> STIR:
     return build(request.param)[0]
 
@@ -307,7 +311,9 @@ def test_many_pairs_at_once_score_as_few(picture_model: RelevanceModel) -> None:
 def test_cached_stir_starts_where_its_extractor_stands(vision) -> None:
     torch.manual_seed(0)
     clip = CLIP(CLIPConfig(vision=vision, text=SMALL_TEXT, embed_dim=32)).eval()
-    stir = STIR(STIRConfig(vision=vision, layers=JOINT, num_separate=1, embed_dim=32, cosine_threshold=0.2)).eval()
+    stir = build_stir(
+        STIRConfig(vision=vision, layers=JOINT, num_separate=1, embed_dim=32, cosine_threshold=0.2)
+    ).eval()
     own = stir.state_dict()
     stir.load_state_dict(own | {name: value for name, value in clip.state_dict().items() if name in own})
     parts, vectors = stir.picture_parts(some_images()), clip.encode_images(some_images())
@@ -319,7 +325,7 @@ def test_cached_stir_starts_where_its_extractor_stands(vision) -> None:
 def test_the_paired_pass_is_one_pass_over_stacked_pictures() -> None:
     """Against the trunk itself, given a picture twice as high, with a head that copies the first feature."""
     torch.manual_seed(0)
-    model = STIR(STIRConfig(form="pair", vision=SMALL_VIT, num_separate=0, is_symmetric=False)).eval()
+    model = build_stir(STIRConfig(form="pair", vision=SMALL_VIT, num_separate=0, is_symmetric=False)).eval()
     images = some_images()
     stacked = torch.cat([images, 1 - images], dim=2)
     assert stacked.shape[2:] == (64, 32)

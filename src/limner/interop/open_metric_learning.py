@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from limner.errors import ModelError
 from limner.models.extractor import Extractor, ExtractorConfig
-from limner.models.stir import STIR, STIRConfig
+from limner.models.stir import STIRConfig
+from limner.models.stir.pair import PairSTIR
 from limner.nn.transformer import TransformerConfig
 from limner.nn.vision import VisionTransformer, VisionTransformerConfig
 
@@ -62,7 +63,7 @@ def read_oml_checkpoint(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def model_of_oml(weights: Weights) -> Extractor | STIR:
+def model_of_oml(weights: Weights) -> Extractor | PairSTIR:
     """Return our model of a checkpoint: STIR's pair form of a ConcatSiamese, an extractor of a ViTExtractor.
 
     Raises:
@@ -88,7 +89,7 @@ def extractor_of_oml(weights: Weights) -> Extractor:
     return model.eval()
 
 
-def stir_of_oml(weights: Weights) -> STIR:
+def stir_of_oml(weights: Weights) -> PairSTIR:
     """Return STIR's pair form whose score in one order is minus the logit of a ConcatSiamese with one hidden layer.
 
     Its `use_tta` averages the probabilities of both orders; ours, with `is_symmetric`, the log-odds.
@@ -111,7 +112,7 @@ def stir_of_oml(weights: Weights) -> STIR:
         activation="sigmoid",
         is_symmetric=False,
     )
-    model = STIR(config)
+    model = PairSTIR(config)
     _load(model.vision, trunk)
     first, last = model.head[0], model.head[3]
     if head["0.weight"].shape != first.weight.shape or head["3.weight"].shape != last.weight.shape:

@@ -27,7 +27,7 @@ from limner.models.dvae import DVAE, DVAEConfig
 from limner.models.extractor import Extractor, ExtractorConfig
 from limner.models.language_relevance import LanguageRelevance, LanguageRelevanceConfig
 from limner.models.late_interaction import LateInteraction, LateInteractionConfig
-from limner.models.stir import STIR, STIRConfig
+from limner.models.stir import STIRConfig, build_stir
 
 __all__ = ["MODELS", "SHIPPED", "load_model", "new_folder", "resolve", "save_model", "write_file"]
 
@@ -39,7 +39,7 @@ MODELS: dict[str, tuple[Any, Any]] = {
     "extractor": (Extractor, ExtractorConfig),
     "language": (LanguageRelevance, LanguageRelevanceConfig),
     "late": (LateInteraction, LateInteractionConfig),
-    "stir": (STIR, STIRConfig),
+    "stir": (build_stir, STIRConfig),
 }
 
 _SHIPPED_FOLDER = Path(__file__).parent.parent / "pretrained"
@@ -77,8 +77,8 @@ def save_model(
     Raises:
         ModelError: for a kind of model without an entry in MODELS, or one that shares no weights.
     """
-    kind = next((name for name, (module, _) in MODELS.items() if isinstance(model, module)), None)
-    if kind is None:
+    kind = getattr(getattr(model, "config", None), "kind", None)
+    if kind not in MODELS:
         raise ModelError(f"{type(model).__name__} has no entry in MODELS")
     folder.mkdir(parents=True, exist_ok=True)
     weights = {

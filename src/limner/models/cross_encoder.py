@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from limner.config import Count, Finite, Positive
 from limner.models.relevance import RelevanceModel
-from limner.nn.parts import Parts, whole
+from limner.nn.parts import Parts, carried, num_carriers, with_carried
 from limner.nn.scale import clamped_scale, log_scale_of
 from limner.nn.text import TextConfig, TextTransformer
 from limner.nn.transformer import Transformer, TransformerConfig
@@ -69,8 +69,6 @@ class CrossEncoder(RelevanceModel):
         self.head = nn.Linear(dim, 1)
         nn.init.normal_(self.head.weight, std=1e-3)
         nn.init.zeros_(self.head.bias)
-        # The embedding travels in front of the parts, in as many of their width as it takes.
-        self.num_carriers = -(-config.embed_dim // dim)
 
     def scale(self) -> Scalar:
         """Return the factor from cosines to scores, exp of a learned number, never above `max_scale`."""
@@ -79,33 +77,25 @@ class CrossEncoder(RelevanceModel):
     def picture_parts(self, images: Images) -> Parts:
         """Return the embedding, then a part for each place of the grid."""
         features, sequence = self.vision.encode(images)
-        return self._carried(self.image_projection(features), whole(self.from_vision(sequence)))
+        return with_carried(_unit(self.image_projection(features)), self.from_vision(sequence))
 
     def text_parts(self, tokens: Tokens) -> Parts:
         """Return the embedding, then a part for each token."""
         sequence = self.text.sequence(tokens)
-        words = Parts(vectors=self.from_text(sequence.vectors), mask=sequence.mask)
-        return self._carried(self.text_projection(self.text.pool(sequence)), words)
+        embeddings = _unit(self.text_projection(self.text.pool(sequence)))
+        return with_carried(embeddings, self.from_text(sequence.vectors), sequence.mask)
 
     def pair_scores(self, queries: Parts, documents: Parts) -> Float[Tensor, " pairs"]:
         """Return the score of document i for query i."""
-        first = self.num_carriers
-        cosines = (self._embeddings(queries) * self._embeddings(documents)).sum(dim=1)
+        embed_dim = self.config.embed_dim
+        first = num_carriers(embed_dim, self.config.joint.dim)
+        cosines = (carried(queries, embed_dim) * carried(documents, embed_dim)).sum(dim=1)
         token = self.score_token.expand(len(queries), -1, -1)
         asked, offered = queries.vectors[:, first:] + self.query_side, documents.vectors[:, first:] + self.document_side
         seen = [queries.mask.new_ones(len(queries), 1), queries.mask[:, first:], documents.mask[:, first:]]
         read = self.joint(torch.cat([token, asked, offered], dim=1), torch.cat(seen, dim=1))
         return cosines * self.scale() + self.bias + self.head(read[:, 0])[:, 0].float()
 
-    def _carried(self, embeddings: Float[Tensor, "batch embed_dim"], parts: Parts) -> Parts:
-        dim = self.config.joint.dim
-        unit = functional.normalize(embeddings.float(), dim=-1)
-        filled = functional.pad(unit, (0, self.num_carriers * dim - unit.shape[1]))
-        carriers = filled.view(len(unit), self.num_carriers, dim)
-        return Parts(
-            vectors=torch.cat([carriers, parts.vectors.float()], dim=1),
-            mask=functional.pad(parts.mask, (self.num_carriers, 0), value=True),
-        )
 
-    def _embeddings(self, parts: Parts) -> Embeddings:
-        return parts.vectors[:, : self.num_carriers].flatten(1)[:, : self.config.embed_dim]
+def _unit(embeddings: Embeddings) -> Embeddings:
+    return functional.normalize(embeddings.float(), dim=-1)

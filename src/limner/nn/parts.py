@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["Parts", "every_pair", "joined", "whole"]
+__all__ = ["Parts", "carried", "every_pair", "joined", "num_carriers", "whole", "with_carried"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,33 @@ class Parts:
 def whole(vectors: Float[Tensor, "batch length dim"]) -> Parts:
     """Return sequences all of whose parts are real."""
     return Parts(vectors=vectors, mask=torch.ones(vectors.shape[:2], dtype=torch.bool, device=vectors.device))
+
+
+def num_carriers(embed_dim: int, dim: int) -> int:
+    """Return in how many parts of width `dim` an embedding travels in front of the others."""
+    return -(-embed_dim // dim)
+
+
+def with_carried(
+    embeddings: Float[Tensor, "batch embed_dim"],
+    vectors: Float[Tensor, "batch length dim"],
+    mask: Bool[Tensor, "batch length"] | None = None,
+) -> Parts:
+    """Return sequences with an embedding in front, in as many parts as it takes; `carried` reads it.
+
+    The last of these parts is filled up with zeros. Without a mask all parts are real.
+    """
+    batch, _, dim = vectors.shape
+    count = num_carriers(embeddings.shape[1], dim)
+    filled = functional.pad(embeddings, (0, count * dim - embeddings.shape[1]))
+    parts = whole(torch.cat([filled.view(batch, count, dim), vectors.float()], dim=1))
+    return parts if mask is None else Parts(vectors=parts.vectors, mask=functional.pad(mask, (count, 0), value=True))
+
+
+def carried(parts: Parts, embed_dim: int) -> Float[Tensor, "batch embed_dim"]:
+    """Return the embeddings that travel in front of sequences."""
+    count = num_carriers(embed_dim, parts.vectors.shape[2])
+    return parts.vectors[:, :count].flatten(1)[:, :embed_dim]
 
 
 def joined(several: Sequence[Parts]) -> Parts:

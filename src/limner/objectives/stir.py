@@ -13,7 +13,7 @@ from torch import Tensor
 
 from limner.config import Whole
 from limner.losses.selection import same_label
-from limner.models.stir import STIR
+from limner.models.stir import STIR, EmbeddingSTIR
 from limner.nn.parts import Parts, whole
 from limner.objectives.base import Objective, StepOutput
 from limner.objectives.ranking import parts_of
@@ -86,7 +86,7 @@ class STIRObjective(Objective):
         """Return the places of each query's documents: its own, those mined for it, the nearest others of the batch."""
         own = torch.arange(len(queries), device=queries.mask.device)[:, None]
         mined = len(queries) + own * batch.num_mined + torch.arange(batch.num_mined, device=own.device)
-        if self.model.config.form == "pair":  # it has no embeddings: the next queries' documents
+        if not isinstance(self.model, EmbeddingSTIR):  # the next queries' documents
             others = (own + torch.arange(1, len(queries), device=own.device)) % len(queries)
             return torch.cat([own, mined, others[:, : self.config.num_in_batch]], dim=1)
         with torch.no_grad():

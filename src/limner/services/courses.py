@@ -29,7 +29,7 @@ from limner.models.clip import CLIP
 from limner.models.dalle import DALLE
 from limner.models.dvae import DVAE
 from limner.models.relevance import RelevanceModel
-from limner.models.stir import STIR, STIRConfig
+from limner.models.stir import STIR, EmbeddingSTIR, STIRConfig
 from limner.objectives.base import Objective
 from limner.objectives.clip import CLIPObjective, CLIPObjectiveConfig
 from limner.objectives.dalle import DALLEObjective, DALLEObjectiveConfig
@@ -244,7 +244,7 @@ def _stir(material: Material) -> Course:
         loader, query="picture", document="picture", num_mined=cast(RankingConfig, run.ranking).num_mined
     )
     start = material.start.model if material.start else None
-    first_stage = start if model.config.form == "pair" else model
+    first_stage = model if isinstance(model, EmbeddingSTIR) else start
     mine = Mine(material.out, run, loader, material.tokenizer, first_stage, say=material.say)
 
     def figures(judged: RelevanceModel) -> dict[str, float]:

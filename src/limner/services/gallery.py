@@ -20,7 +20,7 @@ from limner.data.thumbnails import thumbnail
 from limner.errors import TrainingError
 from limner.models.clip import CLIP
 from limner.models.extractor import Extractor
-from limner.models.stir import STIR
+from limner.models.stir import EmbeddingSTIR
 from limner.search.embedder import Vectors
 from limner.search.resident import nearest_cell, train_centroids
 
@@ -32,14 +32,14 @@ _PICTURES_AT_ONCE = 64
 
 
 @torch.inference_mode()
-def picture_vectors(model: CLIP | Extractor | STIR, pictures: Sequence[Image.Image]) -> Vectors:
+def picture_vectors(model: CLIP | Extractor | EmbeddingSTIR, pictures: Sequence[Image.Image]) -> Vectors:
     """Return a unit vector for each of at least one picture."""
     size = model.config.vision.image_size
     batches = (pictures[start : start + _PICTURES_AT_ONCE] for start in range(0, len(pictures), _PICTURES_AT_ONCE))
     return torch.cat([model.encode_images(stack_images(batch, size)) for batch in batches]).numpy()
 
 
-def gallery_vectors(model: CLIP | Extractor | STIR, loader: CaptionedLoader) -> Vectors:
+def gallery_vectors(model: CLIP | Extractor | EmbeddingSTIR, loader: CaptionedLoader) -> Vectors:
     """Return a unit vector for every training picture, as it is when nothing is changed at random."""
     return np.concatenate([picture_vectors(model, pictures) for pictures in _pictures(loader)])
 

@@ -17,7 +17,7 @@ from limner.data.tokenizer import Tokenizer
 from limner.models.clip import CLIP
 from limner.models.extractor import Extractor
 from limner.models.relevance import RelevanceModel
-from limner.models.stir import STIR
+from limner.models.stir import EmbeddingSTIR
 from limner.recipes.base import RankingConfig, Run
 from limner.search.embedder import Embedder, Vectors
 from limner.search.mine import mine_negatives, read_negatives, write_negatives
@@ -46,7 +46,7 @@ class Mine:
     ) -> None:
         self.out, self.run, self.loader, self.tokenizer, self.say = out, run, loader, tokenizer, say
         self.config = cast(RankingConfig, run.ranking)
-        self.first_stage = first_stage if isinstance(first_stage, CLIP | Extractor | STIR) else None
+        self.first_stage = first_stage if isinstance(first_stage, CLIP | Extractor | EmbeddingSTIR) else None
         if self.config.num_mined and self.first_stage is None:
             say("warning: nothing to mine with; start --from a CLIP to have hard negatives beside those of the batch")
 
@@ -83,7 +83,7 @@ class Mine:
     def _folder(self) -> Path:
         return self.out / "negatives"
 
-    def _mine(self, model: CLIP | Extractor | STIR) -> Negatives:
+    def _mine(self, model: CLIP | Extractor | EmbeddingSTIR) -> Negatives:
         captions = self.loader.captions
         texts = [captions.draw(item, (self.run.loader.seed, _TEXT_STREAM + item)) for item in range(len(captions))]
         keys = np.stack([np.array(captions.concepts), np.array([text.number for text in texts])], axis=1)
@@ -98,7 +98,7 @@ class Mine:
             module.training = True
         return mine_negatives(queries, documents, keys, self.config.mining)
 
-    def _vectors(self, model: CLIP | Extractor | STIR, kind: SideKind, words: Sequence[str]) -> Vectors:
+    def _vectors(self, model: CLIP | Extractor | EmbeddingSTIR, kind: SideKind, words: Sequence[str]) -> Vectors:
         if kind == "picture":
             return gallery_vectors(model, self.loader)
         assert isinstance(model, CLIP), "extractors and stir read no texts"

@@ -20,7 +20,7 @@ from limner.evaluation.reranking import rerank
 from limner.models.clip import CLIP
 from limner.models.extractor import Extractor
 from limner.models.relevance import RelevanceModel
-from limner.models.stir import STIR
+from limner.models.stir import EmbeddingSTIR
 from limner.nn.parts import Parts
 from limner.search.embedder import Embedder, Vectors
 from limner.search.reranker import Reranker, ScoreMatrix
@@ -175,8 +175,8 @@ def figures_of_reranking(held_out: HeldOut, judged: RelevanceModel, start: Relev
         return {}
     scorer = Reranker(judged, None, name="run")
     pictures = held_out.squares(scorer.image_size)
-    first = judged if isinstance(judged, CLIP) or (isinstance(judged, STIR) and judged.config.form != "pair") else start
-    if isinstance(first, CLIP | Extractor | STIR):
+    first = judged if isinstance(judged, CLIP | EmbeddingSTIR) else start
+    if isinstance(first, CLIP | Extractor | EmbeddingSTIR):
         vectors = picture_vectors(first, pictures)
     else:
         vectors = np.random.default_rng(0).standard_normal((len(pictures), 2)).astype(np.float32)

@@ -11,7 +11,7 @@ from limner.errors import ModelError, UsageError
 from limner.generation.drawer import DVAE_FOLDER, load_drawer, load_dvae
 from limner.models.checkpoints import load_model, resolve, save_model
 from limner.models.dalle import DALLE, DALLEConfig, WordsConfig
-from limner.models.stir import STIR, STIRConfig
+from limner.models.stir import STIR, STIRConfig, build_stir
 from limner.nn.transformer import TransformerConfig
 from limner.services.exporting import export_model
 
@@ -23,7 +23,7 @@ def reranker() -> STIR:
     """Return a STIR on the trunk and embedding of the shipped CLIP, its own layers at random."""
     clip = load_model(BASE)
     torch.manual_seed(0)
-    model = STIR(STIRConfig(vision=clip.config.vision, embed_dim=clip.config.embed_dim)).eval()
+    model = build_stir(STIRConfig(vision=clip.config.vision, embed_dim=clip.config.embed_dim)).eval()
     model.load_state_dict(clip.state_dict(), strict=False)
     return model
 
@@ -41,7 +41,7 @@ def test_shared_weights_are_left_out_and_come_back(reranker: STIR, tmp_path: Pat
 
 
 def test_a_weight_that_moved_is_kept(reranker: STIR, tmp_path: Path) -> None:
-    moved = STIR(reranker.config)
+    moved = build_stir(reranker.config)
     moved.load_state_dict(reranker.state_dict())
     with torch.no_grad():
         moved.image_projection.weight[0, 0] += 1
@@ -51,7 +51,7 @@ def test_a_weight_that_moved_is_kept(reranker: STIR, tmp_path: Path) -> None:
 
 def test_a_model_that_shares_nothing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="write it whole"):
-        save_model(tmp_path, STIR(STIRConfig()), shared_with=BASE)
+        save_model(tmp_path, build_stir(STIRConfig()), shared_with=BASE)
     assert not (tmp_path / "model.safetensors").exists()
 
 

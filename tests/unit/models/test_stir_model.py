@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from limner.models.stir import STIR, STIRConfig
+from limner.models.stir import STIR, STIRConfig, build_stir
 from limner.nn.inverted_residual import InvertedResidualConfig, InvertedResidualStage
 from limner.nn.transformer import TransformerConfig
 from limner.nn.trunks import VisionConfig
@@ -23,7 +23,7 @@ CONVOLUTION = InvertedResidualConfig(
 def stir(num_separate: int, *, is_symmetric: bool = False) -> STIR:
     torch.manual_seed(0)
     config = STIRConfig(vision=VIT, num_separate=num_separate, embed_dim=24, is_symmetric=is_symmetric)
-    model = STIR(config).eval()
+    model = build_stir(config).eval()
     for parameter in model.head.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     return model
@@ -84,7 +84,7 @@ def test_identical_pictures_score_alike_wherever_they_stand() -> None:
 def test_the_local_form_seeks_each_token_in_the_other_picture(vision: VisionConfig) -> None:
     """Against a loop over the tokens of both pictures."""
     torch.manual_seed(0)
-    model = STIR(STIRConfig(form="local", vision=vision, embed_dim=24)).train()
+    model = build_stir(STIRConfig(form="local", vision=vision, embed_dim=24)).train()
     model.picture_parts(some_images(3))  # the spread of the tokens is learned from pictures seen
     model.eval()
     first, second = model.picture_parts(some_images(1)), model.picture_parts(some_images(2))

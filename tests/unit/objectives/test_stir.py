@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from limner.losses.pointwise import relevance_cross_entropy
-from limner.models.stir import STIR, STIRConfig
+from limner.models.stir import STIRConfig, build_stir
 from limner.nn.inverted_residual import InvertedResidualConfig, InvertedResidualStage
 from limner.nn.transformer import TransformerConfig
 from limner.nn.vision import VisionTransformerConfig
@@ -45,7 +45,7 @@ def batch(concepts: Tensor, *, num_mined: int = 1, seed: int = 0) -> RankingBatc
 def objective(form: str = "cached", vision: object = VIT, **settings: object) -> STIRObjective:
     torch.manual_seed(0)
     config = STIRConfig(form=form, vision=vision, layers=LAYERS, num_separate=1, embed_dim=32, dropout_rate=0)
-    return STIRObjective(STIR(config), STIRObjectiveConfig(**settings)).eval()
+    return STIRObjective(build_stir(config), STIRObjectiveConfig(**settings)).eval()
 
 
 def test_nearest_columns_are_the_best_that_are_not_taken() -> None:
