@@ -89,6 +89,22 @@ def test_it_begins_with_the_words_of_a_clip(limner: Command, folder: Path, tmp_p
         assert all(torch.equal(kept[name], own[name]) for name in own), "what words mean is not learned anew"
 
 
+def test_a_run_that_starts_from_it_learns_from_pictures_too_if_it_knows_that_clip(
+    folder: Path, finished: Path, tmp_path: Path
+) -> None:
+    """What pictures show is embedded by the CLIP whose words it knows, and left out for a DALL-E that knows none."""
+    run, on, other = (tmp_path / name for name in ("run", "on", "other"))
+    changes = {"drawing__words": "pictograms", "loop__num_steps": "2", "loop__averaging_decay": "0"}
+    status, _, err = finish(*words(folder / "shapes", folder / "dvae", run, **changes))
+    assert status == 0, err
+    for begun, out, is_known in ((run, on, True), (finished, other, False)):
+        status, _, err = finish(*going_on(folder / "shapes", begun, out))
+        assert status == 0 and ("goes on from texts alone" in err) != is_known, err
+        (part,) = (out / "codes").glob("*/*.safetensors")
+        assert ("embeddings" in load_file(part)) == is_known
+    assert finish("train", "--resume", on)[0] == 0
+
+
 def test_words_of_a_model_without_words_are_refused(limner: Command, folder: Path, tmp_path: Path) -> None:
     status, _, err = limner(
         *words(folder / "shapes", folder / "dvae", tmp_path / "run", drawing__words=folder / "dvae")

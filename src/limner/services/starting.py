@@ -7,9 +7,10 @@ from typing import Any, cast
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from limner.config import to_dict
+from limner.data.progress import Say
 from limner.data.tokenizer import Tokenizer
 from limner.errors import ModelError, UsageError, system_errors
 from limner.generation.drawer import load_drawer, load_dvae
@@ -40,8 +41,8 @@ __all__ = [
     "speaker_of",
     "with_codes_of",
     "with_sizes_of",
+    "with_speaker",
     "with_vocabulary",
-    "with_words_of",
     "without_muon",
 ]
 
@@ -123,7 +124,7 @@ def dvae_of(run: Run, start: Start | None) -> DVAE | None:
 
 
 def speaker_of(run: Run) -> Embedder | None:
-    """Return the CLIP whose words a DALL-E begins with, None if the run names none.
+    """Return the CLIP whose words a DALL-E begins with or knows, None if the run names none.
 
     Raises:
         ModelError: if there is no such model, or it reads no words.
@@ -136,14 +137,36 @@ def speaker_of(run: Run) -> Embedder | None:
     return speaker
 
 
-def with_words_of(run: Run, speaker: Embedder) -> Run:
-    """Return a run whose model has room for a CLIP's tokens and for what they mean to it, by a path that stays good."""
+def with_speaker(run: Run, start: Start | None, *, say: Say) -> tuple[Run, Embedder | None]:
+    """Return a run whose model has room for the tokens of the CLIP that it names, and that CLIP.
+
+    A DALL-E that a run starts from keeps the words it has: those of another CLIP than it knows are left out, and said.
+    """
+    speaker = speaker_of(run)
+    if speaker is None:
+        return run, None
     assert run.drawing is not None and isinstance(run.model, DALLEConfig)
+    if start is not None and not _hears(start.model, cast(CLIP, speaker.model)):
+        say(f"{start.name} does not know what words mean to {speaker.name}, so it goes on from texts alone")
+        return replace(run, drawing=replace(run.drawing, words="")), None
     known: CLIPConfig = speaker.model.config
     text = replace(run.model.text, vocab_size=known.text.vocab_size, token_dim=known.text.token_dim)
-    meaning = MeaningConfig(text=known.text, embed_dim=known.embed_dim)
+    # A path that stays good wherever the run is resumed.
     name = speaker.name if speaker.name in SHIPPED else str(Path(speaker.name).resolve())
-    return replace(run, model=replace(run.model, text=text, meaning=meaning), drawing=replace(run.drawing, words=name))
+    model = replace(run.model, text=text, meaning=_meaning_of(known))
+    return replace(run, model=model, drawing=replace(run.drawing, words=name)), speaker
+
+
+def _meaning_of(known: CLIPConfig) -> MeaningConfig:
+    return MeaningConfig(text=known.text, embed_dim=known.embed_dim)
+
+
+def _hears(model: DALLE, speaker: CLIP) -> bool:
+    """Return whether a DALL-E reads what words mean to this very CLIP."""
+    if model.meaning is None or model.meaning.config != _meaning_of(speaker.config):
+        return False
+    own, known = model.meaning.state_dict(), speaker.state_dict()
+    return all(_is_nearly(tensor, known[name]) for name, tensor in own.items() if name in known)
 
 
 def has_other_codes(start: Start, dvae: DVAE) -> bool:
@@ -152,8 +175,12 @@ def has_other_codes(start: Start, dvae: DVAE) -> bool:
     own, other = start.dvae.state_dict(), dvae.state_dict()
     if start.dvae.config != dvae.config:
         return True
-    # Weights that were exported as float16 and read back are the same ones.
-    return not all(torch.allclose(own[name], tensor, rtol=1e-2, atol=1e-3) for name, tensor in other.items())
+    return not all(_is_nearly(own[name], tensor) for name, tensor in other.items())
+
+
+def _is_nearly(one: Tensor, other: Tensor) -> bool:
+    """Return whether weights are the same ones, one of which may have been exported as float16 and read back."""
+    return torch.allclose(one, other, rtol=1e-2, atol=1e-3)
 
 
 def _places(num_codes: int, grid_size: int) -> str:

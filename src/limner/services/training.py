@@ -39,8 +39,8 @@ from limner.services.starting import (
     speaker_of,
     with_codes_of,
     with_sizes_of,
+    with_speaker,
     with_vocabulary,
-    with_words_of,
     without_muon,
 )
 from limner.services.teaching import words_of
@@ -128,9 +128,7 @@ def start_run(
             say(f"warning: {start.name} learned the codes of another dVAE than the one named; it starts nearly anew")
     sets, rows, held_out_rows = open_sets(data)
     captions = _captions(run, sets, rows)
-    speaker = None if start else speaker_of(run)
-    if speaker is not None:
-        run = with_words_of(run, speaker)
+    run, speaker = with_speaker(run, start, say=say)
     knows_words = start or speaker
     known = knows_words.tokenizer if knows_words else None
     tokenizer = known or _new_tokenizer(run, captions)
@@ -269,7 +267,7 @@ def _read(out: Path) -> _Ready:
         raise TrainingError(f"{out} is not a run that can be resumed ({error}); start one with --out") from None
     sets, rows, held_out_rows = open_sets([Path(path) for path in values["data"]])
     start = load_start(run, values["initial"]) if values["initial"] else None
-    speaker = None if start else speaker_of(run)
+    speaker = speaker_of(run)
     return _Ready(
         run=run,
         sets=sets,
