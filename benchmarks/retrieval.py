@@ -106,6 +106,8 @@ class Limner:
             "loop.precision": "float32",
             "loader.batch_size": self.options.batch_size,
             "loader.captions.languages": json.dumps({"en": 1.0, "": 1.0}),
+            # open_clip's table has a line of tags beside each caption.
+            "loader.captions.tag_rate": 0.5,
         }
         words = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
         words += [word for setting in self.options.settings for word in ("--set", setting)]
