@@ -30,10 +30,11 @@ from limner.evaluation.intervals import Estimate
 from limner.search.embedder import load_embedder
 from limner.search.reranker import load_reranker
 from peers import Measured, ensure_environment, measure
-from record import markdown_table, write_result
+from record import markdown_table, show_figures, write_result
 from same_thing_parts.contenders import Gallery, Ranking, by_extractor, by_reranker, gather_gallery
 
 _RUNNER = Path(__file__).parent / "peer" / "oml_runner.py"
+_PAGE = Path(__file__).parent.parent / "docs/explanation/stir.md"
 _PICTURE_SIZE = 128
 _BATCH, _PAIR_LABELS, _INSTANCES = 160, 30, 4
 
@@ -278,6 +279,7 @@ def _report(gallery: Gallery, ours: Row, theirs: list[Row], options: argparse.Na
     if options.dry or options.split != "test":
         print(body)
         return
+    show_figures(_PAGE, body, mark="peer")
     print(write_result("metric_learning", __doc__.splitlines()[0], body, packages=("torch", "limner")).read_text())
 
 
