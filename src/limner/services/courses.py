@@ -55,8 +55,7 @@ __all__ = ["COURSES", "Course", "Material"]
 
 _MOST_JUDGED = 512
 _MOST_AVERAGED = 4096
-
-
+_MANY_LANGUAGES = 5
 _NO_TEXT = 1
 
 
@@ -107,6 +106,7 @@ class Course:
 
 
 def _contrast(material: Material) -> Course:
+    _warn_of_many_languages(material)
     loader = _loader(material)
     objective = CLIPObjective(cast(CLIP, material.model), cast(CLIPObjectiveConfig, material.run.objective))
     return Course(objective=objective, batches=loader.batches, loader=loader, figures=_by_embedding(material))
@@ -190,6 +190,16 @@ def _metric(material: Material) -> Course:
     )
 
 
+def _warn_of_many_languages(material: Material) -> None:
+    captions = material.captions
+    languages = captions.all_languages() if captions else set()
+    if captions and len(languages) >= _MANY_LANGUAGES and len({captions.weight(each) for each in languages}) == 1:
+        material.say(
+            f"captions of {len(languages)} languages are read alike, so each is learned slowly; to read some more "
+            """often, give their weights, as in --set 'loader.captions.languages={"en": 4, "*": 0.1}'"""
+        )
+
+
 def _balanced(material: Material, loader: CaptionedLoader, config: MetricConfig) -> BalancedLoader:
     """Clusters of concepts and near copies are worked out once, by the model that the run starts from."""
     start = material.start.model if material.start else None
@@ -219,6 +229,8 @@ def _ranking(material: Material) -> Course:
     """Hard negatives come from the CLIP in training, or from the one that another model starts from."""
     run, model = material.run, cast(RelevanceModel, material.model)
     ranking = cast(RankingConfig, run.ranking)
+    if "text" in (ranking.query, ranking.document):
+        _warn_of_many_languages(material)
     loader = _loader(material)
     lists = RankingLoader(loader, query=ranking.query, document=ranking.document, num_mined=ranking.num_mined)
     first_stage = model if isinstance(model, CLIP) else material.start.model if material.start else None

@@ -56,7 +56,6 @@ __all__ = ["TrainingReport", "help_run", "resume_run", "start_run"]
 _RUN_FILE = "run.json"
 _COLLAPSED = 0.95
 _FEW_CODES = 0.1
-_MANY_LANGUAGES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,15 +219,6 @@ def help_run(out: Path) -> None:
     run_loop(course.objective, course.batches, material.run.loop, folder=out / "checkpoints", monitor=nothing)
 
 
-def _warn_of_many_languages(captions: Captions, say: Say) -> None:
-    languages = captions.all_languages()
-    if len(languages) >= _MANY_LANGUAGES and len({captions.weight(language) for language in languages}) == 1:
-        say(
-            f"captions of {len(languages)} languages are read alike, so each is learned slowly; to read some more "
-            """often, give their weights, as in --set 'loader.captions.languages={"en": 4, "*": 0.1}'"""
-        )
-
-
 def _silent(*told: object) -> None:
     """Say nothing: the first process does."""
 
@@ -310,8 +300,6 @@ def _go_on(out: Path, ready: _Ready, *, report: Report, say: Say) -> TrainingRep
         say(f"before: {_sentence(before)}")
     wait_for_all_ranks()
     say(f"training on {len(course.loader):,} {course.what}, validating on {len(material.held_out):,} pictures")
-    if ready.captions:
-        _warn_of_many_languages(ready.captions, say)
     with closing(RunLog(out, step=latest_step(out / "checkpoints"))) as log:
         final = run_loop(
             course.objective,
