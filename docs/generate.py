@@ -1,8 +1,9 @@
-"""Writes the pages that are made from the code: docs/reference/cli.md and docs/reference/recipes.md.
+"""Writes the pages of docs/reference that are made from the code: cli.md, recipes.md and benchmarks.md.
 
 `python docs/generate.py` writes them; `python docs/generate.py --check` fails if they are out of date.
 """
 
+import ast
 import inspect
 import json
 import sys
@@ -17,6 +18,7 @@ from limner.config import to_dict
 from limner.recipes import RECIPES
 
 REFERENCE = Path(__file__).parent / "reference"
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
 def cli_page() -> str:
@@ -44,6 +46,30 @@ def recipes_page() -> str:
     return "\n".join(lines)
 
 
+def benchmarks_page() -> str:
+    """Return the question of every benchmark, the command that answers it, and where its answers are."""
+    lines = [
+        "# Benchmarks",
+        "",
+        "Made from the code by `make format`. Each prints its figures with the command, machine and commit they are of,",
+        "and keeps them under `benchmarks/results`; the head of each script says what is measured, and how.",
+        "",
+        "| question | command | answers |",
+        "|---|---|---|",
+    ]
+    for path in sorted(BENCHMARKS.glob("*.py")):
+        paragraphs = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n\n")
+        commands = [
+            line.strip() for usage in paragraphs[1:2] for line in usage.splitlines() if "python benchmarks" in line
+        ]
+        if not commands:
+            continue
+        kept = sorted(BENCHMARKS.glob(f"results/{path.stem}*.md"))
+        answers = ", ".join(f"[{each.stem}](../../benchmarks/results/{each.name})" for each in kept)
+        lines.append(f"| {_cell(paragraphs[0])} | `{_cell(usage[0])}` | {answers} |")
+    return "\n".join([*lines, ""])
+
+
 def _leaves(command: Any, path: str) -> list[tuple[str, TyperCommand]]:
     if isinstance(command, TyperGroup):
         return [leaf for name, child in command.commands.items() for leaf in _leaves(child, f"{path} {name}")]
@@ -59,7 +85,7 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-PAGES = {"cli.md": cli_page, "recipes.md": recipes_page}
+PAGES = {"cli.md": cli_page, "recipes.md": recipes_page, "benchmarks.md": benchmarks_page}
 
 
 def main() -> int:
