@@ -51,7 +51,7 @@ def benchmarks_page() -> str:
     lines = [
         "# Benchmarks",
         "",
-        "Made from the code by `make format`. Each prints its figures with the command, machine and commit they are of,",
+        "Made from the code by `make format`. Each prints its figures with command, machine and commit they are of,",
         "and keeps them under `benchmarks/results`; the head of each script says what is measured, and how.",
         "",
         "| question | command | answers |",
@@ -59,14 +59,12 @@ def benchmarks_page() -> str:
     ]
     for path in sorted(BENCHMARKS.glob("*.py")):
         paragraphs = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n\n")
-        commands = [
-            line.strip() for usage in paragraphs[1:2] for line in usage.splitlines() if "python benchmarks" in line
-        ]
-        if not commands:
+        usage = "".join(paragraphs[1:2]).strip().splitlines()[-1:]
+        if not usage or "python benchmarks" not in usage[0]:
             continue
         kept = sorted(BENCHMARKS.glob(f"results/{path.stem}*.md"))
         answers = ", ".join(f"[{each.stem}](../../benchmarks/results/{each.name})" for each in kept)
-        lines.append(f"| {_cell(paragraphs[0])} | `{_cell(usage[0])}` | {answers} |")
+        lines.append(f"| {_cell(paragraphs[0])} | `{_cell(usage[0].strip())}` | {answers} |")
     return "\n".join([*lines, ""])
 
 
