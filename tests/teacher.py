@@ -13,6 +13,7 @@ class WordTeacher:
     """Stands for the sentence model: the same two members, vectors as wide as its own or of another width."""
 
     vocabulary = sorted(WORDS)
+    phrases = [f"a {word} thing" for word in WORDS]
 
     def __init__(self, dim: int = 384) -> None:
         self.dim = dim

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from limner.interop.packages import package_folder
+from limner.interop.wordnet import noun_phrases
 
 __all__ = ["SentenceTeacher", "bert_features"]
 
@@ -37,6 +38,11 @@ class SentenceTeacher:
     def vocabulary(self) -> list[str]:
         """The whole words that the teacher knows as single tokens."""
         return sorted(word for word in self._tokenizer.get_vocab() if word.isalpha())
+
+    @property
+    def phrases(self) -> list[str]:
+        """Names of things, and what they are in few words, which captions may leave out: what else it is asked."""
+        return noun_phrases()
 
     @torch.inference_mode()
     def embed(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts 384"]:

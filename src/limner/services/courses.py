@@ -139,7 +139,7 @@ def _taught_texts(material: Material) -> Course:
     load_beside(material.start_folder, objective)
     if config.order_weight:
         objective.show(_gallery(material, model))
-    lessons = _lessons(material, teacher.vocabulary, teacher.embed)
+    lessons = _lessons(material, teacher.vocabulary, teacher.embed, teacher.phrases)
     vectors = lessons.token_vectors(material.tokenizer, model.config.text.token_dim)
     model.text.tokens.weight.data.copy_(torch.from_numpy(vectors))
     loader = LessonLoader(
@@ -165,9 +165,15 @@ def _gallery(material: Material, model: CLIP) -> Embeddings:
     return torch.from_numpy(remembered(material.out / "gallery.safetensors", work_out)["vectors"])
 
 
-def _lessons(material: Material, vocabulary: Sequence[str], embed: Callable[[Sequence[str]], Vectors]) -> Lessons:
+def _lessons(
+    material: Material,
+    vocabulary: Sequence[str],
+    embed: Callable[[Sequence[str]], Vectors],
+    phrases: Sequence[str] = (),
+) -> Lessons:
     assert material.captions is not None, "the run sees pictures alone"
-    lessons = build_lessons(material.captions, vocabulary, embed, material.out / "teacher.safetensors")
+    memory = material.out / "teacher.safetensors"
+    lessons = build_lessons(material.captions, vocabulary, embed, memory, phrases=phrases)
     material.say(f"{len(lessons):,} lessons from the teacher of words")
     return lessons
 

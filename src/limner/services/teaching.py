@@ -15,24 +15,31 @@ __all__ = ["build_lessons", "words_of"]
 
 _TEACHER_LANGUAGES = ("en", "en-gb", "")
 _WORDS_SHARE = 0.3
+_PHRASES_SHARE = 0.3
 _LEXICON_SHARE = 0.2
 _WORD_REPEATS = 6
 _TEMPLATE = "a picture of {}"
 
 
 def build_lessons(
-    captions: Captions, vocabulary: Sequence[str], embed: Callable[[Sequence[str]], Vectors], memory: Path
+    captions: Captions,
+    vocabulary: Sequence[str],
+    embed: Callable[[Sequence[str]], Vectors],
+    memory: Path,
+    *,
+    phrases: Sequence[str] = (),
 ) -> Lessons:
     """Return lessons that a text in another language means the picture's English caption, and English texts themselves.
 
-    Captions weigh as their languages do; all words of the teacher's `vocabulary`, and all Russian words with an English
-    meaning, each weigh a fixed part of what the captions do together.
+    Captions weigh as their languages do; all words of the teacher's `vocabulary`, all `phrases`, and all Russian words
+    with an English meaning, each weigh a fixed part of what the captions do together.
 
     What the teacher said by `embed` is kept in the file `memory` for a resumed run.
     """
     lessons = list(_of_captions(captions))
     total = sum(lesson.weight for lesson in lessons)
     lessons += _of_words(_english_words(vocabulary), _WORDS_SHARE * total)
+    lessons += _of_words([(phrase, phrase) for phrase in phrases], _PHRASES_SHARE * total)
     if captions.weight("ru"):
         lessons += _of_words(_russian_words(), _LEXICON_SHARE * total)
     return Lessons(lessons, partial(_remembered, embed, memory))
