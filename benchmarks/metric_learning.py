@@ -48,6 +48,7 @@ class Row:
     first: Ranking
     again: Ranking
     pairs_a_second: float
+    left_out: int = 0
 
 
 def main() -> None:
@@ -178,6 +179,7 @@ class Peer:
             first=first,
             again=Ranking(kind=f"{self.name}, re-ranked", scores=again, first=first),
             pairs_a_second=times["pairs"] / times["seconds"],
+            left_out=times["extractor_steps"][1] + times["reranker_steps"][1],
         )
 
 
@@ -269,6 +271,11 @@ def _report(gallery: Gallery, ours: Row, theirs: list[Row], options: argparse.Na
     note = (
         f"- both stages: {gained:+.1f} points of R@1 against the best of OML's rates\n"
         f"- Limner judges {ours.pairs_a_second / best.pairs_a_second:.0f} times as many pairs a second"
+    )
+    note += "".join(
+        f"\n- {row.name}: {row.left_out} steps were left out, since their gradient was not finite"
+        for row in theirs
+        if row.left_out
     )
     about = __doc__.split("\n\n")[2].strip()
     body = (

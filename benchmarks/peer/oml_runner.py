@@ -78,7 +78,7 @@ def main() -> None:
     train, test = (pd.read_csv(SETTINGS[name]) for name in ("train", "test"))
     size = SETTINGS["image_size"]
     plain = get_normalisation_resize_hypvit(size, size, **_AS_IT_IS)
-    times: dict[str, float] = {"extractor_steps": train_extractor(extractor, train)}
+    times: dict[str, object] = {"extractor_steps": train_extractor(extractor, train)}
     asked = ImageQueryGalleryLabeledDataset(test.assign(is_query=True, is_gallery=True), transform=plain)
     features = inference(extractor, asked, batch_size=_AT_ONCE)
     np.save(FOLDER / "first.npy", features.numpy())
@@ -88,7 +88,7 @@ def main() -> None:
     siamese = ConcatSiamese(extractor, mlp_hidden_dims=[extractor.feat_dim // 2])
     times["reranker_steps"] = train_reranker(siamese, train, cached)
     reranker = PairwiseReranker(top_n=SETTINGS["depth"], pairwise_model=siamese, num_workers=0, batch_size=_AT_ONCE)
-    times["pairs"] = times["seconds"] = 0
+    pairs, seconds = 0, 0.0
     for name, places in SETTINGS["families"].items():
         rows = pd.concat(
             [
@@ -101,10 +101,10 @@ def main() -> None:
         first = RetrievalResults.from_embeddings(vectors, dataset, n_items=SETTINGS["depth"])
         started = time.perf_counter()
         again = reranker.process(first, dataset)
-        times["seconds"] += time.perf_counter() - started
-        times["pairs"] += sum(len(found) for found in first.retrieved_ids)
+        seconds += time.perf_counter() - started
+        pairs += sum(len(found) for found in first.retrieved_ids)
         np.save(FOLDER / f"{name}.order.npy", torch.stack(list(again.retrieved_ids)).numpy())
-    (FOLDER / "times.json").write_text(json.dumps(times))
+    (FOLDER / "times.json").write_text(json.dumps(times | {"pairs": pairs, "seconds": seconds}))
 
 
 def balanced(frame: pd.DataFrame, transform: object, num_labels: int, num_instances: int):
@@ -116,51 +116,56 @@ def balanced(frame: pd.DataFrame, transform: object, num_labels: int, num_instan
         yield from loader
 
 
-def train_extractor(extractor: Tower, frame: pd.DataFrame) -> int:
-    """Train by batch-hard triplets until the time is up, and return the number of steps."""
+def step_if_finite(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> bool:
+    """Make a step, unless the gradient is not finite: the library's distance has none where two vectors are equal."""
+    optimizer.zero_grad()
+    loss.backward()
+    gradients = [
+        weight.grad for group in optimizer.param_groups for weight in group["params"] if weight.grad is not None
+    ]
+    is_finite = bool(torch.nn.utils.get_total_norm(gradients).isfinite())
+    if is_finite:
+        optimizer.step()
+    return is_finite
+
+
+def train_extractor(extractor: Tower, frame: pd.DataFrame) -> tuple[int, int]:
+    """Train by batch-hard triplets until the time is up; return how many steps were made, and how many left out."""
     augment = get_augs_hypvit(SETTINGS["image_size"], **_AS_IT_IS)
     criterion = TripletLossWithMiner(_MARGIN, HardTripletsMiner())
     optimizer = torch.optim.AdamW(extractor.parameters(), lr=SETTINGS["rate"])
     extractor.train()
     end = time.perf_counter() + SETTINGS["extractor_seconds"]
-    for step, batch in enumerate(balanced(frame, augment, SETTINGS["num_labels"], SETTINGS["num_instances"])):
-        loss = criterion(extractor(batch["input_tensors"]), batch["labels"])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        if step % 20 == 0:
-            print(f"extractor, step {step}: {loss.item():.4f}", flush=True)
+    steps = {True: 0, False: 0}
+    for batch in balanced(frame, augment, SETTINGS["num_labels"], SETTINGS["num_instances"]):
+        steps[step_if_finite(optimizer, criterion(extractor(batch["input_tensors"]), batch["labels"]))] += 1
         if time.perf_counter() >= end:
             break
     extractor.eval()
-    return step + 1
+    return steps[True], steps[False]
 
 
-def train_reranker(siamese: ConcatSiamese, frame: pd.DataFrame, cached: torch.Tensor) -> int:
-    """Train on the hardest pairs of batches until the time is up, and return the number of steps."""
+def train_reranker(siamese: ConcatSiamese, frame: pd.DataFrame, cached: torch.Tensor) -> tuple[int, int]:
+    """Train on the hardest pairs of batches, likewise."""
     augment = get_augs_hypvit(SETTINGS["image_size"], min_scale=_PAIRS_MIN_SCALE, **_AS_IT_IS)
     miner, criterion = PairsMiner(hard_mining=True), torch.nn.BCEWithLogitsLoss()
     optimizer = torch.optim.Adam(siamese.parameters(), lr=_HEAD_RATE)
     siamese.train()
     siamese.freeze()
     started = time.perf_counter()
-    for step, batch in enumerate(balanced(frame, augment, SETTINGS["pair_labels"], SETTINGS["num_instances"])):
+    steps = {True: 0, False: 0}
+    for batch in balanced(frame, augment, SETTINGS["pair_labels"], SETTINGS["num_instances"]):
         spent = time.perf_counter() - started
         if not siamese.train_backbone and spent > _FROZEN_SHARE * SETTINGS["reranker_seconds"]:
             siamese.unfreeze()
             optimizer.param_groups[0]["lr"] = SETTINGS["rate"]
         one, other, is_negative = miner.sample(cached[batch["idx"]], batch["labels"].tolist())
         images = batch["input_tensors"]
-        loss = criterion(siamese(images[one], images[other]), is_negative.float())
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        if step % 20 == 0:
-            print(f"re-ranker, step {step}: {loss.item():.4f}", flush=True)
+        steps[step_if_finite(optimizer, criterion(siamese(images[one], images[other]), is_negative.float()))] += 1
         if spent >= SETTINGS["reranker_seconds"]:
             break
     siamese.eval()
-    return step + 1
+    return steps[True], steps[False]
 
 
 if __name__ == "__main__":
