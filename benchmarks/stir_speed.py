@@ -85,7 +85,7 @@ def _untrained(clip: str) -> list[Reranker]:
     """Return every form with the sizes of the recipe, over the trunk of a CLIP, with random weights."""
     model = load_embedder(clip).model.config
     base = replace(cast(STIRConfig, stir().model), vision=model.vision, embed_dim=model.embed_dim)
-    configs = [replace(base, form="pair"), replace(base, form="interaction")]
+    configs = [replace(base, form=form) for form in ("pair", "interaction", "local")]
     configs += [replace(base, form="cached", num_separate=alone) for alone in range(base.depth + 1)]
     return [Reranker(build_stir(config).eval(), None, name="") for config in configs]
 
