@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from limner.config import Count, Finite, Positive
 from limner.models.relevance import RelevanceModel
-from limner.nn.parts import Parts, carried, num_carriers, with_carried
+from limner.nn.parts import Parts, behind, carried, with_carried
 from limner.nn.scale import clamped_scale, log_scale_of
 from limner.nn.text import TextConfig, TextTransformer
 from limner.nn.transformer import Transformer, TransformerConfig
@@ -88,12 +88,12 @@ class CrossEncoder(RelevanceModel):
     def pair_scores(self, queries: Parts, documents: Parts) -> Float[Tensor, " pairs"]:
         """Return the score of document i for query i."""
         embed_dim = self.config.embed_dim
-        first = num_carriers(embed_dim, self.config.joint.dim)
         cosines = (carried(queries, embed_dim) * carried(documents, embed_dim)).sum(dim=1)
         token = self.score_token.expand(len(queries), -1, -1)
-        asked, offered = queries.vectors[:, first:] + self.query_side, documents.vectors[:, first:] + self.document_side
-        seen = [queries.mask.new_ones(len(queries), 1), queries.mask[:, first:], documents.mask[:, first:]]
-        read = self.joint(torch.cat([token, asked, offered], dim=1), torch.cat(seen, dim=1))
+        asked, offered = behind(queries, embed_dim), behind(documents, embed_dim)
+        both = [token, asked.vectors + self.query_side, offered.vectors + self.document_side]
+        seen = [queries.mask.new_ones(len(queries), 1), asked.mask, offered.mask]
+        read = self.joint(torch.cat(both, dim=1), torch.cat(seen, dim=1))
         return cosines * self.scale() + self.bias + self.head(read[:, 0])[:, 0].float()
 
 

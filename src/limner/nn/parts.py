@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["Parts", "carried", "every_pair", "joined", "num_carriers", "whole", "with_carried"]
+__all__ = ["Parts", "behind", "carried", "every_pair", "joined", "num_carriers", "whole", "with_carried"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +57,12 @@ def carried(parts: Parts, embed_dim: int) -> Float[Tensor, "batch embed_dim"]:
     """Return the embeddings that travel in front of sequences."""
     count = num_carriers(embed_dim, parts.vectors.shape[2])
     return parts.vectors[:, :count].flatten(1)[:, :embed_dim]
+
+
+def behind(parts: Parts, embed_dim: int) -> Parts:
+    """Return sequences without the embeddings that travel in front of them."""
+    count = num_carriers(embed_dim, parts.vectors.shape[2])
+    return Parts(vectors=parts.vectors[:, count:], mask=parts.mask[:, count:])
 
 
 def joined(several: Sequence[Parts]) -> Parts:

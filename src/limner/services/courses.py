@@ -198,8 +198,9 @@ def _metric(material: Material) -> Course:
 
 def _warn_of_many_languages(material: Material) -> None:
     captions = material.captions
-    languages = captions.all_languages() if captions else set()
-    if captions and len(languages) >= _MANY_LANGUAGES and len({captions.weight(each) for each in languages}) == 1:
+    assert captions is not None, "the run reads words"
+    languages = captions.all_languages()
+    if len(languages) >= _MANY_LANGUAGES and len({captions.weight(each) for each in languages}) == 1:
         material.say(
             f"captions of {len(languages)} languages are read alike, so each is learned slowly; to read some more "
             """often, give their weights, as in --set 'loader.captions.languages={"en": 4, "*": 0.1}'"""

@@ -24,7 +24,10 @@ from limner.models.stir import EmbeddingSTIR
 from limner.search.embedder import Vectors
 from limner.search.resident import nearest_cell, train_centroids
 
-__all__ = ["gallery_vectors", "likeness_categories", "near_copies", "picture_vectors", "remembered"]
+__all__ = ["PictureEncoder", "gallery_vectors", "likeness_categories", "near_copies", "picture_vectors", "remembered"]
+
+PictureEncoder = CLIP | Extractor | EmbeddingSTIR
+"""The models that turn a picture into a vector by itself."""
 
 Numbers = Int[np.ndarray, " items"]
 
@@ -32,14 +35,14 @@ _PICTURES_AT_ONCE = 64
 
 
 @torch.inference_mode()
-def picture_vectors(model: CLIP | Extractor | EmbeddingSTIR, pictures: Sequence[Image.Image]) -> Vectors:
+def picture_vectors(model: PictureEncoder, pictures: Sequence[Image.Image]) -> Vectors:
     """Return a unit vector for each of at least one picture."""
     size = model.config.vision.image_size
     batches = (pictures[start : start + _PICTURES_AT_ONCE] for start in range(0, len(pictures), _PICTURES_AT_ONCE))
     return torch.cat([model.encode_images(stack_images(batch, size)) for batch in batches]).numpy()
 
 
-def gallery_vectors(model: CLIP | Extractor | EmbeddingSTIR, loader: CaptionedLoader) -> Vectors:
+def gallery_vectors(model: PictureEncoder, loader: CaptionedLoader) -> Vectors:
     """Return a unit vector for every training picture, as it is when nothing is changed at random."""
     return np.concatenate([picture_vectors(model, pictures) for pictures in _pictures(loader)])
 

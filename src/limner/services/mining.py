@@ -15,13 +15,11 @@ from limner.data.progress import Say
 from limner.data.ranking import Negatives, RankingLoader, SideKind
 from limner.data.tokenizer import Tokenizer
 from limner.models.clip import CLIP
-from limner.models.extractor import Extractor
 from limner.models.relevance import RelevanceModel
-from limner.models.stir import EmbeddingSTIR
 from limner.recipes.base import RankingConfig, Run
 from limner.search.embedder import Embedder, Vectors
 from limner.search.mine import mine_negatives, read_negatives, write_negatives
-from limner.services.gallery import gallery_vectors
+from limner.services.gallery import PictureEncoder, gallery_vectors
 from limner.training.distributed import own_rank, wait_for_all_ranks
 from limner.training.state import latest_step
 from limner.types import RankingBatch
@@ -46,7 +44,7 @@ class Mine:
     ) -> None:
         self.out, self.run, self.loader, self.tokenizer, self.say = out, run, loader, tokenizer, say
         self.config = cast(RankingConfig, run.ranking)
-        self.first_stage = first_stage if isinstance(first_stage, CLIP | Extractor | EmbeddingSTIR) else None
+        self.first_stage = first_stage if isinstance(first_stage, PictureEncoder) else None
         if self.config.num_mined and self.first_stage is None:
             say("warning: nothing to mine with; start --from a CLIP to have hard negatives beside those of the batch")
 
@@ -83,7 +81,7 @@ class Mine:
     def _folder(self) -> Path:
         return self.out / "negatives"
 
-    def _mine(self, model: CLIP | Extractor | EmbeddingSTIR) -> Negatives:
+    def _mine(self, model: PictureEncoder) -> Negatives:
         captions = self.loader.captions
         texts = [captions.draw(item, (self.run.loader.seed, _TEXT_STREAM + item)) for item in range(len(captions))]
         keys = np.stack([np.array(captions.concepts), np.array([text.number for text in texts])], axis=1)
@@ -98,7 +96,7 @@ class Mine:
             module.training = True
         return mine_negatives(queries, documents, keys, self.config.mining)
 
-    def _vectors(self, model: CLIP | Extractor | EmbeddingSTIR, kind: SideKind, words: Sequence[str]) -> Vectors:
+    def _vectors(self, model: PictureEncoder, kind: SideKind, words: Sequence[str]) -> Vectors:
         if kind == "picture":
             return gallery_vectors(model, self.loader)
         assert isinstance(model, CLIP), "extractors and stir read no texts"

@@ -18,13 +18,12 @@ from limner.errors import PictureError
 from limner.evaluation.ranking import figures_of_scores, figures_of_vectors
 from limner.evaluation.reranking import rerank
 from limner.models.clip import CLIP
-from limner.models.extractor import Extractor
 from limner.models.relevance import RelevanceModel
 from limner.models.stir import EmbeddingSTIR
 from limner.nn.parts import Parts
 from limner.search.embedder import Embedder, Vectors
 from limner.search.reranker import Reranker, ScoreMatrix
-from limner.services.gallery import picture_vectors
+from limner.services.gallery import PictureEncoder, picture_vectors
 
 __all__ = ["HeldOut", "JudgedPairs", "figures_of_reranking", "open_sets"]
 
@@ -176,7 +175,7 @@ def figures_of_reranking(held_out: HeldOut, judged: RelevanceModel, start: Relev
     scorer = Reranker(judged, None, name="run")
     pictures = held_out.squares(scorer.image_size)
     first = judged if isinstance(judged, CLIP | EmbeddingSTIR) else start
-    if isinstance(first, CLIP | Extractor | EmbeddingSTIR):
+    if isinstance(first, PictureEncoder):
         vectors = picture_vectors(first, pictures)
     else:
         vectors = np.random.default_rng(0).standard_normal((len(pictures), 2)).astype(np.float32)

@@ -7,6 +7,7 @@ from torch.nn import functional
 
 from limner.models.stir import STIR, STIRConfig, build_stir
 from limner.nn.inverted_residual import InvertedResidualConfig, InvertedResidualStage
+from limner.nn.parts import behind
 from limner.nn.transformer import TransformerConfig
 from limner.nn.trunks import VisionConfig
 from limner.nn.vision import VisionTransformerConfig
@@ -90,7 +91,7 @@ def test_the_local_form_seeks_each_token_in_the_other_picture(vision: VisionConf
     first, second = model.picture_parts(some_images(1)), model.picture_parts(some_images(2))
     found = model.pair_scores(first, second)
     for i in range(5):
-        one, other = (parts.vectors[i, model.num_carriers :] for parts in (first, second))
+        one, other = (behind(parts, model.config.embed_dim).vectors[i] for parts in (first, second))
         nearest = [max(float(a @ b) for b in other) for a in one], [max(float(a @ b) for a in one) for b in other]
         local = sum(sum(side) / len(side) for side in nearest) / 2
         cosine = float((model.embeddings(first)[i] * model.embeddings(second)[i]).sum())

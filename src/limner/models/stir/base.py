@@ -10,7 +10,7 @@ from torch.nn import functional
 from limner.errors import UsageError
 from limner.models.relevance import RelevanceModel
 from limner.models.stir.config import STIRConfig
-from limner.nn.parts import Parts
+from limner.nn.parts import Parts, carried
 from limner.nn.scale import log_scale_of
 from limner.nn.trunks import build_vision
 from limner.nn.vision import VisionTransformerConfig
@@ -78,9 +78,9 @@ class EmbeddingSTIR(STIR):
         """Return unit embeddings of pictures, as the extractor makes them."""
         return self._embeddings_of(self.vision(images))
 
-    @abstractmethod
     def embeddings(self, parts: Parts) -> Embeddings:
-        """Return the unit embeddings that parts carry."""
+        """Return the unit embeddings that parts carry, or are."""
+        return carried(parts, self.config.embed_dim)
 
     @abstractmethod
     def compared(self, first: Parts, second: Parts) -> Float[Tensor, " pairs"]:

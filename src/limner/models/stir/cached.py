@@ -8,9 +8,9 @@ from limner.models.stir.base import EmbeddingSTIR
 from limner.models.stir.config import STIRConfig
 from limner.models.stir.layers import GridLayers, perceptron
 from limner.nn.inverted_residual import InvertedResidualConfig
-from limner.nn.parts import Parts, carried, num_carriers, with_carried
+from limner.nn.parts import Parts, behind, with_carried
 from limner.nn.transformer import Transformer
-from limner.types import Embeddings, Images
+from limner.types import Images
 
 __all__ = ["CachedSTIR"]
 
@@ -26,7 +26,6 @@ class CachedSTIR(EmbeddingSTIR):
             self.over_grid = GridLayers(config.vision, config.layers, self.vision.feature_dim)
         dim = self._layer_dim
         self.head = perceptron(3 * dim, config)
-        self.num_carriers = num_carriers(config.embed_dim, dim)
         if self.has_order:
             self.sides = nn.Parameter(torch.randn(2, dim) * 0.02)
 
@@ -39,10 +38,6 @@ class CachedSTIR(EmbeddingSTIR):
         """Return the embedding of RGB pictures in [0, 1], then their tokens after the layers that read each alone."""
         features, tokens = self._read_alone(images)
         return with_carried(self._embeddings_of(features), tokens)
-
-    def embeddings(self, parts: Parts) -> Embeddings:
-        """Return the unit embeddings that parts carry."""
-        return carried(parts, self.config.embed_dim)
 
     def compared(self, first: Parts, second: Parts) -> Float[Tensor, " pairs"]:
         """Return what the perceptron says of how the means differ; their order does not matter to it."""
@@ -59,7 +54,7 @@ class CachedSTIR(EmbeddingSTIR):
 
     def _read_jointly(self, first: Parts, second: Parts) -> tuple[PairFeatures, PairFeatures]:
         """Return the mean of either picture's tokens after the last layers."""
-        one, other = first.vectors[:, self.num_carriers :], second.vectors[:, self.num_carriers :]
+        one, other = (behind(parts, self.config.embed_dim).vectors for parts in (first, second))
         if not self.has_order:
             return self._layers.norm(one).mean(dim=1), self._layers.norm(other).mean(dim=1)
         both = torch.cat([one + self.sides[0], other + self.sides[1]], dim=1)

@@ -8,7 +8,7 @@ from limner.models.stir.base import EmbeddingSTIR
 from limner.models.stir.config import STIRConfig
 from limner.models.stir.layers import perceptron
 from limner.nn.parts import Parts, whole
-from limner.types import Embeddings, Images
+from limner.types import Images
 
 __all__ = ["InteractionSTIR"]
 
@@ -23,10 +23,6 @@ class InteractionSTIR(EmbeddingSTIR):
     def picture_parts(self, images: Images) -> Parts:
         """Return the embedding of RGB pictures in [0, 1]."""
         return whole(self.encode_images(images)[:, None])
-
-    def embeddings(self, parts: Parts) -> Embeddings:
-        """Return the unit embeddings that parts are."""
-        return parts.vectors[:, 0]
 
     def compared(self, first: Parts, second: Parts) -> Float[Tensor, " pairs"]:
         """Return what the perceptron says of pairs."""

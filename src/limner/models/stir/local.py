@@ -9,9 +9,9 @@ from torch.nn import functional
 from limner.models.stir.base import EmbeddingSTIR
 from limner.models.stir.config import STIRConfig
 from limner.nn.inverted_residual import InvertedResidualConfig
-from limner.nn.parts import Parts, carried, num_carriers, with_carried
+from limner.nn.parts import Parts, behind, with_carried
 from limner.nn.scale import log_scale_of
-from limner.types import Embeddings, Images
+from limner.types import Images
 
 __all__ = ["LocalSTIR"]
 
@@ -26,7 +26,6 @@ class LocalSTIR(EmbeddingSTIR):
         self.token_norm = nn.BatchNorm1d(dim, affine=False)
         self.local_scale = log_scale_of(config.local_temperature)
         self.local_threshold = nn.Parameter(torch.tensor(config.local_threshold))
-        self.num_carriers = num_carriers(config.embed_dim, dim)
 
     def picture_parts(self, images: Images) -> Parts:
         """Return the embedding of RGB pictures in [0, 1], then unit tokens of a finer grid."""
@@ -35,13 +34,9 @@ class LocalSTIR(EmbeddingSTIR):
         spread = rearrange(rows, "(b t) c -> b t c", b=len(tokens))
         return with_carried(self._embeddings_of(features), functional.normalize(spread.float(), dim=-1))
 
-    def embeddings(self, parts: Parts) -> Embeddings:
-        """Return the unit embeddings that parts carry."""
-        return carried(parts, self.config.embed_dim)
-
     def compared(self, first: Parts, second: Parts) -> Float[Tensor, " pairs"]:
         """Return how near each token of either picture comes to one of the other (ColBERT's max-sim), as log-odds."""
-        one, other = first.vectors[:, self.num_carriers :], second.vectors[:, self.num_carriers :]
+        one, other = (behind(parts, self.config.embed_dim).vectors for parts in (first, second))
         cosines = one @ other.transpose(1, 2)
         nearest = (cosines.amax(dim=2).mean(dim=1) + cosines.amax(dim=1).mean(dim=1)) / 2
         return (nearest - self.local_threshold) * self.local_scale.exp()
