@@ -10,7 +10,6 @@ is of its own class. Pixels stand beside them.
 import argparse
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,13 +19,14 @@ import torch
 from limner.data.builtin.fashion_mnist import CLASSES
 from limner.data.decoding import decode_picture
 from limner.data.picture_set import PictureSet, Record
-from limner.evaluation.intervals import Estimate, estimate_errors_removed, estimate_mean
+from limner.evaluation.intervals import estimate_errors_removed, estimate_mean
 from limner.evaluation.metric_learning import metric_learning_figures
 from limner.evaluation.ranking import ranks_of_relevant
 from limner.evaluation.reranking import rerank
 from limner.search.embedder import load_embedder
 from limner.search.reranker import load_reranker
-from record import markdown_table, write_result
+from record import markdown_table, percent, write_result
+from training_runs import train_or_resume
 
 _LEARNED, _ASKED = CLASSES[:5], CLASSES[5:]
 _SETTINGS = {
@@ -61,8 +61,9 @@ def main() -> None:
     settings = {**_SETTINGS, "loop.num_steps": options.steps, "loop.validate_every": options.steps // 4}
     words = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
     words += [word for setting in options.settings for word in ("--set", setting)]
-    minutes = [_train("metric", options.work / "extractor", learned, words)]
-    minutes.append(_train("stir", options.work / "reranker", learned, ["--from", str(options.work / "extractor")]))
+    minutes = [train_or_resume("metric", options.work / "extractor", ["--data", learned, *words])]
+    begun = ["--data", learned, "--from", options.work / "extractor"]
+    minutes.append(train_or_resume("stir", options.work / "reranker", begun))
 
     asked = list(_of_classes(clothes, _ASKED, ("test",)))
     pictures = [decode_picture(record.picture) for record in asked]
@@ -84,11 +85,11 @@ def main() -> None:
     for name, scores in contenders.items():
         figures = _figures(scores, labels, [record.id for record in asked])
         found[name] = figures["R@1"]
-        rows.append([name, _cell(estimate_mean(figures["R@1"])), _cell(estimate_mean(figures["mAP@R"]))])
+        rows.append([name, percent(estimate_mean(figures["R@1"])), percent(estimate_mean(figures["mAP@R"]))])
     removed = estimate_errors_removed(*list(found.values())[1:], np.arange(len(asked)))
     body = (
         f"{__doc__.split(chr(10) * 2)[2].strip()}\n\n{markdown_table(['', 'R@1', 'mAP@R'], rows)}\n\n"
-        f"- STIR removes {_cell(removed)} % of the errors at rank 1\n\n"
+        f"- STIR removes {percent(removed)} % of the errors at rank 1\n\n"
         f"Learned: {', '.join(_LEARNED)}. Asked: {', '.join(_ASKED)}, {len(asked):,} pictures. Percent with "
         "95 % intervals."
     )
@@ -103,14 +104,6 @@ def _of_classes(clothes: PictureSet, classes: tuple[str, ...], splits: tuple[str
     names = rows["concept"].to_pylist()
     chosen = [row for row, name in zip(rows["_row"].to_pylist(), names, strict=True) if name in classes]
     return iter(clothes.records(chosen))
-
-
-def _train(recipe: str, out: Path, data: Path, words: list[str]) -> float:
-    """Train a run, or go on with it, and return the minutes that this call took."""
-    begun = ["--resume", out] if (out / "run.json").exists() else [recipe, "--data", data, "--out", out, *words]
-    started = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "limner.cli", "train", *begun], check=True)
-    return (time.perf_counter() - started) / 60
 
 
 def _cosines(vectors: np.ndarray) -> np.ndarray:
@@ -128,10 +121,6 @@ def _figures(scores: np.ndarray, labels: np.ndarray, ids: list[str]) -> dict[str
     relevant = [np.flatnonzero((labels == label) & (np.arange(len(labels)) != row)) for row, label in enumerate(labels)]
     ranks = ranks_of_relevant(scores, relevant, ids)
     return metric_learning_figures(ranks) | {"R@1": np.array([float(each[0] == 1) for each in ranks])}
-
-
-def _cell(figure: Estimate) -> str:
-    return f"{100 * figure.mean:.1f} ({100 * figure.low:.1f} to {100 * figure.high:.1f})"
 
 
 if __name__ == "__main__":

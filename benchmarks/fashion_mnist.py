@@ -9,11 +9,11 @@ prompts lie nearest. The other figures are of supervised classifiers, as the dat
 import argparse
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from limner.services.evaluating import evaluate_model
 from record import markdown_table, write_result
+from training_runs import train_or_resume
 
 _PUBLISHED = "https://github.com/zalandoresearch/fashion-mnist#benchmark"
 _SUPERVISED = [
@@ -36,13 +36,8 @@ def main() -> None:
     limner = [sys.executable, "-m", "limner.cli"]
     if not options.data.exists():
         subprocess.run([*limner, "data", "get", "fashion-mnist", options.data], check=True)
-    words = ["--resume", options.run]
-    if not (options.run / "run.json").exists():
-        settings = [word for setting in options.settings for word in ("--set", setting)]
-        words = [options.recipe, "--data", options.data, "--out", options.run, *settings]
-    started = time.perf_counter()
-    subprocess.run([*limner, "train", *words], check=True)
-    minutes = (time.perf_counter() - started) / 60
+    settings = [word for setting in options.settings for word in ("--set", setting)]
+    minutes = train_or_resume(options.recipe, options.run, ["--data", options.data, *settings])
     found = evaluate_model(options.run, options.data, split="test")
     assert found.zero_shot is not None
     ours = f"{found.zero_shot.mean:.3f} ({found.zero_shot.low:.3f}–{found.zero_shot.high:.3f})"

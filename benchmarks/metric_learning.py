@@ -25,12 +25,10 @@ from limner.data.decoding import decode_picture, square
 from limner.data.picture_set import PictureSet
 from limner.data.splitting import hold_out
 from limner.evaluation.drawings import estimate_drawings, estimate_gains
-from limner.evaluation.examples import read_parts
-from limner.evaluation.intervals import Estimate
 from limner.search.embedder import load_embedder
 from limner.search.reranker import load_reranker
 from peers import Measured, ensure_environment, measure
-from record import markdown_table, show_figures, write_result
+from record import markdown_table, percent, show_figures, write_result
 from same_thing_parts.contenders import Gallery, Ranking, by_extractor, by_reranker, gather_gallery
 
 _RUNNER = Path(__file__).parent / "peer" / "oml_runner.py"
@@ -113,14 +111,15 @@ class Limner:
         )
 
     def _pairs_a_second(self, gallery: Gallery) -> float:
-        reranker = load_reranker(str(self.reranker))
-        parts = read_parts(reranker, gallery.pictures, gallery.examples)
-        test = gallery.tests[0]
-        columns = torch.arange(self.options.depth)
+        reranker, test = load_reranker(str(self.reranker)), gallery.tests[0]
+        asking, kept = (
+            reranker.picture_parts(gallery.decoded(places.tolist(), at_least=reranker.image_size))
+            for places in (test.asking, test.gallery[: self.options.depth])
+        )
         started = time.perf_counter()
-        for query in test.asking.tolist():
-            reranker.scores(parts.take(torch.tensor([query])), parts.take(torch.from_numpy(test.gallery)[columns]))
-        return len(test.asking) * len(columns) / (time.perf_counter() - started)
+        for query in range(len(asking)):
+            reranker.scores(asking.take(torch.tensor([query])), kept)
+        return len(asking) * len(kept) / (time.perf_counter() - started)
 
     def _train(self, recipe: str, folder: Path, words: list[str]) -> Measured:
         shutil.rmtree(folder, ignore_errors=True)
@@ -257,12 +256,12 @@ def _report(gallery: Gallery, ours: Row, theirs: list[Row], options: argparse.Na
             [
                 row.name,
                 f"{row.minutes[0]:.1f}",
-                _cell(first["R@1"]),
-                _cell(first["mAP@R"]),
+                percent(first["R@1"]),
+                percent(first["mAP@R"]),
                 f"{row.minutes[1]:.1f}",
-                _cell(again["R@1"]),
-                _cell(again["mAP@R"]),
-                _cell(removed),
+                percent(again["R@1"]),
+                percent(again["mAP@R"]),
+                percent(removed),
                 f"{row.pairs_a_second:,.0f}",
             ]
         )
@@ -288,10 +287,6 @@ def _report(gallery: Gallery, ours: Row, theirs: list[Row], options: argparse.Na
         return
     show_figures(_PAGE, body, mark="peer")
     print(write_result("metric_learning", __doc__.splitlines()[0], body, packages=("torch", "limner")).read_text())
-
-
-def _cell(figure: Estimate) -> str:
-    return f"{100 * figure.mean:.1f} ({100 * figure.low:.1f} to {100 * figure.high:.1f})"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Peers: their environments, what a command takes, and how many steps fit into a time."""
+"""Peers: their environments, and what a command takes."""
 
 import os
 import resource
@@ -8,12 +8,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-__all__ = ["Measured", "Paced", "ensure_environment", "environment", "measure", "pace"]
+__all__ = ["Measured", "ensure_environment", "environment", "measure"]
 
 _HERE = Path(__file__).parent / "peer"
-_TRIAL_STEPS = (20, 60)
 
 
 def ensure_environment(folder: Path, prefix: str = "") -> Path:
@@ -60,38 +58,6 @@ def measure(command: Sequence[str], *, threads: int, log: Path) -> Measured:
     if process.returncode:
         raise RuntimeError(f"{' '.join(map(str, command))} failed; see {log}")
     return Measured(seconds=seconds, processor_seconds=_processor_seconds() - processor_before, peak_memory=peak)
-
-
-class Paced(Protocol):
-    """What trains for a number of steps, as a command of its own; `label` names where it writes."""
-
-    @property
-    def name(self) -> str:
-        """What a table calls it."""
-        ...
-
-    def run(self, num_steps: int, label: str) -> Measured:
-        """Train, and return what it took."""
-        ...
-
-
-def pace(runners: Sequence[Paced]) -> dict[str, tuple[float, float]]:
-    """Return for each runner the seconds that a run takes at all and those that a step takes.
-
-    Measured in turns, and the shorter of two counts: other work on the machine only ever adds to them.
-    """
-    seconds: dict[tuple[str, int], list[float]] = {}
-    for _ in range(2):
-        for runner in runners:
-            for num_steps in _TRIAL_STEPS:
-                measured = runner.run(num_steps, "trial")
-                seconds.setdefault((runner.name, num_steps), []).append(measured.seconds)
-    paces = {}
-    for runner in runners:
-        short, long = (min(seconds[runner.name, num_steps]) for num_steps in _TRIAL_STEPS)
-        step = max((long - short) / (_TRIAL_STEPS[1] - _TRIAL_STEPS[0]), 1e-3)
-        paces[runner.name] = (max(short - step * _TRIAL_STEPS[0], 0.0), step)
-    return paces
 
 
 def environment(threads: int) -> dict[str, str]:

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-__all__ = ["markdown_table", "show_figures", "write_result"]
+from limner.evaluation.intervals import Estimate
+
+__all__ = ["markdown_table", "percent", "show_figures", "write_result"]
 
 _ROOT = Path(__file__).parent.parent
 _RESULTS = Path(__file__).parent / "results"
@@ -35,6 +37,11 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str
     """Return a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def percent(figure: Estimate) -> str:
+    """Return a figure and its interval in percent."""
+    return f"{100 * figure.mean:.1f} ({100 * figure.low:.1f} to {100 * figure.high:.1f})"
 
 
 def show_figures(page: Path, text: str, *, mark: str = "figures") -> None:

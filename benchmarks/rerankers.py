@@ -10,8 +10,6 @@ for concepts that training never saw, S for seen ones in a style that it never s
 import argparse
 import json
 import statistics
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -19,11 +17,11 @@ import torch
 
 from limner.data.picture_set import PictureSet
 from limner.evaluation.examples import gather_examples, read_parts
-from limner.evaluation.intervals import Estimate
 from limner.search.embedder import load_embedder
 from limner.search.reranker import Reranker, load_reranker
 from limner.services.evaluating import judge_protocol
-from record import markdown_table, show_figures, write_result
+from record import markdown_table, percent, show_figures, write_result
+from training_runs import train_or_resume
 
 _PAGE = Path(__file__).parent.parent / "docs/how-to/rank.md"
 _LOCKED = {"vision": 0.0, "text": 0.0, "image_projection": 0.0, "text_projection": 0.0}
@@ -59,8 +57,8 @@ def main() -> None:
             found = judge_protocol(embedder, pictures, protocol, second=(reranker, options.depth)).retrieval
             assert found.reranked is not None
             gains = found.reranked.gains.figures
-            cells += [_cell(each) for each in (found.reranked.text_to_picture["R@1"], gains["R@1"], gains["MRR"])]
-            alone[protocol] = _cell(found.text_to_picture["R@1"])
+            cells += [percent(each) for each in (found.reranked.text_to_picture["R@1"], gains["R@1"], gains["MRR"])]
+            alone[protocol] = percent(found.text_to_picture["R@1"])
             print(kind, protocol, alone[protocol], *cells[-3:], flush=True)
         rows.append(cells)
     head = ["model", "minutes", f"ms for {options.depth} pairs"]
@@ -81,8 +79,6 @@ def main() -> None:
 
 def _train(kind: str, options: argparse.Namespace) -> float:
     """Train a kind, or go on with it, and return the minutes that this call took."""
-    out = options.work / kind
-    limner = [sys.executable, "-m", "limner.cli", "train"]
     settings = {
         "model.kind": kind,
         "loop.num_steps": options.steps,
@@ -95,10 +91,8 @@ def _train(kind: str, options: argparse.Namespace) -> float:
     }
     words = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
     words += [word for setting in options.settings for word in ("--set", setting)]
-    begun = ["ranking", "--from", options.start, "--data", options.data, "--out", out, *words]
-    started = time.perf_counter()
-    subprocess.run([*limner, *(["--resume", out] if (out / "run.json").exists() else begun)], check=True)
-    return (time.perf_counter() - started) / 60
+    words = ["--from", options.start, "--data", options.data, *words]
+    return train_or_resume("ranking", options.work / kind, words)
 
 
 @torch.inference_mode()
@@ -113,10 +107,6 @@ def _milliseconds(reranker: Reranker, pictures: PictureSet, depth: int) -> float
             reranker.scores(reranker.text_parts([text]), parts)
         turns.append(1000 * (time.perf_counter() - started) / len(words))
     return statistics.median(turns)
-
-
-def _cell(figure: Estimate) -> str:
-    return f"{100 * figure.mean:.1f} ({100 * figure.low:.1f} to {100 * figure.high:.1f})"
 
 
 if __name__ == "__main__":

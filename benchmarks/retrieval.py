@@ -21,7 +21,7 @@ from limner.evaluation.intervals import Estimate
 from limner.search.embedder import Embedder, load_embedder
 from limner.services.evaluating import judge_protocol
 from open_clip_peer import PeerEmbedder, count_parameters, export, train_command, write_config
-from peers import Measured, ensure_environment, measure, pace
+from peers import Measured, ensure_environment, measure
 from record import markdown_table, write_result
 
 _TEXT = {"context_length": 32, "width": 128, "heads": 4, "layers": 3}
@@ -37,6 +37,7 @@ _PEERS = {
         "text_cfg": _TEXT,
     },
 }
+_TRIAL_STEPS = (20, 60)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +78,7 @@ def main() -> None:
         for rate in options.peer_rate or [1e-3]
     ]
     paces = {runner.name: runner for runner in [limner, *peers]}
-    seconds = pace(list(paces.values()))
+    seconds = _pace(list(paces.values()))
     rows = [runner.train(seconds[name], options.minutes * 60) for name, runner in paces.items()]
     _report(rows, options)
 
@@ -197,6 +198,25 @@ class Peer:
 
     def _folder(self, label: str) -> Path:
         return self.options.work.resolve() / "open_clip" / f"{self.config.stem}-{self.rate:g}-{label}"
+
+
+def _pace(runners: list[Limner | Peer]) -> dict[str, tuple[float, float]]:
+    """Return for each runner the seconds that a run takes at all and those that a step takes.
+
+    Measured in turns, and the shorter of two counts: other work on the machine only ever adds to them.
+    """
+    seconds: dict[tuple[str, int], list[float]] = {}
+    for _ in range(2):
+        for runner in runners:
+            for num_steps in _TRIAL_STEPS:
+                measured = runner.run(num_steps, "trial")
+                seconds.setdefault((runner.name, num_steps), []).append(measured.seconds)
+    paces = {}
+    for runner in runners:
+        short, long = (min(seconds[runner.name, num_steps]) for num_steps in _TRIAL_STEPS)
+        step = max((long - short) / (_TRIAL_STEPS[1] - _TRIAL_STEPS[0]), 1e-3)
+        paces[runner.name] = (max(short - step * _TRIAL_STEPS[0], 0.0), step)
+    return paces
 
 
 def _judge(embedder: Embedder, options: argparse.Namespace) -> dict[str, dict[str, Estimate]]:

@@ -25,9 +25,8 @@ from limner.evaluation.drawings import (
     estimate_drawings,
     estimate_gains,
 )
-from limner.evaluation.intervals import Estimate
 from limner.models.checkpoints import resolve
-from record import markdown_table, show_figures, write_result
+from record import markdown_table, percent, show_figures, write_result
 from same_thing_parts.contenders import (
     Gallery,
     Ranking,
@@ -99,7 +98,7 @@ def _lines(gallery: Gallery, options: argparse.Namespace) -> tuple[list[Line], s
         missing = f"ImageNet's EfficientNet-Lite0 is missing here: {error}."
     clip = by_extractor(gallery, options.clip, kind=f"CLIP {Path(options.clip).name}")
     lines.append(_line(gallery, [clip]))
-    print(*(f"{line.kind}: {_cell(line.figures.together['R@1'])}" for line in lines), sep="\n", flush=True)
+    print(*(f"{line.kind}: {percent(line.figures.together['R@1'])}" for line in lines), sep="\n", flush=True)
     extractors = [by_extractor(gallery, run) for run in options.extractor]
     lines += [_line(gallery, seeds) for seeds in _seeds(extractors)]
     rerankers = []
@@ -147,10 +146,10 @@ def _body(gallery: Gallery, lines: Sequence[Line], missing: str, options: argpar
         [
             [
                 line.kind,
-                *(_cell(line.figures.together[name]) for name in _MEASURES),
+                *(percent(line.figures.together[name]) for name in _MEASURES),
                 f"{len(line.seeds)}: {100 * min(line.seeds):.1f} to {100 * max(line.seeds):.1f}",
                 *(
-                    [_cell(line.gains.together.figures["R@1"]), _cell(line.gains.together.errors_removed)]
+                    [percent(line.gains.together.figures["R@1"]), percent(line.gains.together.errors_removed)]
                     if line.gains
                     else ["", ""]
                 ),
@@ -162,7 +161,7 @@ def _body(gallery: Gallery, lines: Sequence[Line], missing: str, options: argpar
     families = markdown_table(
         ["R@1 by the family that asks", "queries", *(line.kind for line in shown)],
         [
-            [test.family, len(test.asking), *(_cell(line.figures.families[test.family]["R@1"]) for line in shown)]
+            [test.family, len(test.asking), *(percent(line.figures.families[test.family]["R@1"]) for line in shown)]
             for test in gallery.tests
         ],
     )
@@ -182,10 +181,6 @@ def _changed(gallery: Gallery, shown: Ranking | None, better: Sequence[Row], wor
     lines += [f"- {row.describe(gallery)}" for row in better]
     lines += ["", "Worse:", "", *(f"- {row.describe(gallery)}" for row in worse)]
     return "\n".join(lines)
-
-
-def _cell(figure: Estimate) -> str:
-    return f"{100 * figure.mean:.1f} ({100 * figure.low:.1f} to {100 * figure.high:.1f})"
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from limner.models.stir import STIRConfig, build_stir
 from limner.recipes.stir import stir
 from limner.search.embedder import load_embedder
 from limner.search.reranker import Reranker, load_reranker
-from record import markdown_table, show_figures, write_result
+from record import markdown_table, percent, show_figures, write_result
 from same_thing_parts.contenders import by_extractor, by_reranker, describe_stir, extractor_of, gather_gallery
 
 _PAGE = Path(__file__).parent.parent / "docs/explanation/stir.md"
@@ -132,7 +132,7 @@ def _quality(options: argparse.Namespace) -> dict[str, list[str]]:
         gains = estimate_gains(gallery.tests, before, after)
         together = estimate_drawings(gallery.tests, after).together
         figures = together["R@1"], gains.together.figures["R@1"], gains.together.errors_removed
-        found[run] = [f"{100 * each.mean:.1f} ({100 * each.low:.1f} to {100 * each.high:.1f})" for each in figures]
+        found[run] = [percent(each) for each in figures]
         print(run, *found[run], flush=True)
     return found
 
