@@ -1,6 +1,8 @@
-"""How long do losses take and how much memory, beside pytorch-metric-learning and plain implementations?
+"""How long do losses take and how much memory, beside two libraries of losses and plain implementations?
 
-    python benchmarks/loss_speed.py [--part losses] [--part softmax] [--part metrics] [--part miner]
+    python benchmarks/loss_speed.py [--part losses] [--part sentences] [--part softmax] [--part metrics] [--part miner]
+
+`losses` are measured beside pytorch-metric-learning, and `sentences` beside sentence-transformers.
 
 Every measurement has a process of its own, with one thread and a limit on memory; what does not fit or takes too long
 says so. Times are ratios measured in turns (A B A B); memory is what the process's resident set rose by at its highest.
@@ -13,13 +15,14 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from loss_speed_parts.cases import CASES, PER_LABEL
+from loss_speed_parts.cases import CASES, PER_LABEL, Case
+from loss_speed_parts.sentence_cases import SENTENCE_CASES
 from peers import ensure_environment
 from record import markdown_table, write_result
 
@@ -33,17 +36,18 @@ Answer = dict[str, Any]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = {"losses": _losses, "softmax": _softmax, "metrics": _metrics, "miner": _miner}
+    parts = {"losses": _losses, "sentences": _sentences, "softmax": _softmax, "metrics": _metrics, "miner": _miner}
     parser.add_argument("--part", action="append", choices=list(parts), help="default: all")
     parser.add_argument("--batch", type=int, nargs="+", default=[120, 600, 8192], help="sizes of a batch")
     parser.add_argument("--large", type=int, nargs="+", default=list(_LARGE), help="sizes for the softmax, falling")
     parser.add_argument("--queries", type=int, nargs="+", default=[25_000, 50_000, 100_000])
-    parser.add_argument("--case", nargs="+", choices=list(CASES), metavar="LOSS", help="default: all")
+    parser.add_argument("--case", nargs="+", choices=[*CASES, *SENTENCE_CASES], metavar="LOSS", help="default: all")
     parser.add_argument("--turns", type=int, default=2, help="turns of the large softmax and of the miners")
     parser.add_argument("--seconds", type=float, default=5, help="how long to time a loss at a size")
     parser.add_argument("--patience", type=float, default=300, help="seconds after which a measurement is given up")
     parser.add_argument("--gib", type=float, help="memory of a measurement; default: 0.8 of what is available")
     parser.add_argument("--oml", type=Path, default=Path("benchmarks/work/oml-venv"), help="its environment")
+    parser.add_argument("--sentences", type=Path, default=Path("benchmarks/work/sentences-venv"), help="its packages")
     parser.add_argument("--work", type=Path, default=Path("benchmarks/work/loss_speed"))
     parser.add_argument("--dry", action="store_true", help="a trial: print, write no result")
     options = parser.parse_args()
@@ -58,32 +62,51 @@ def main() -> None:
 
 
 def _losses(options: argparse.Namespace) -> tuple[str, str, Sequence[str]]:
-    tables = []
-    for size in options.batch:
-        rows = []
-        for name in options.case or CASES:
-            rows.append(_loss_row(name, size, options))
-            print(size, *rows[-1], flush=True)
-        head = ["loss", "ours, ms", "peer, ms", "peer / ours", "ours, MiB", "peer, MiB", "value, gradient apart by"]
-        tables.append(f"## Batch {size:,}\n\n{markdown_table(head, rows)}")
-    body = (
-        f"From {_EMBED_DIM} numbers a row to the loss and back, one thread, {PER_LABEL} rows a label, each row a query "
-        "of all others. The peer is pytorch-metric-learning with its miners. Milliseconds are medians; the ratio is "
-        "the median over turns. Where no value is said to agree, the peer's loss is another one of the same kind. "
-        f"A measurement may take {options.gib:.1f} GiB and {options.patience:.0f} s.\n\n" + "\n\n".join(tables)
-    )
+    about = "each row a query of all others. The peer is pytorch-metric-learning with its miners."
+    body = _measure_cases("losses", CASES, "", about, options)
     return "Time and memory of each loss", body, ("torch", "pytorch-metric-learning")
 
 
-def _loss_row(name: str, size: int, options: argparse.Namespace) -> list[str]:
-    case = CASES[name]
-    task = {"task": "time", "case": name, "batch": size, "seconds": options.seconds}
-    timed = _ask(task, options)
+def _sentences(options: argparse.Namespace) -> tuple[str, str, Sequence[str]]:
+    python = ensure_environment(options.sentences, "sentences-")
+    packages = next((python.parent.parent / "lib").glob("python3*")) / "site-packages"
+    about = (
+        "each row a query of all. The peer is sentence-transformers 6.2.0, in the same process; its losses of lists "
+        "are given a cross-encoder that knows all scores already, and put the pairs in lists themselves."
+    )
+    body = _measure_cases("sentences", SENTENCE_CASES, str(packages), about, options)
+    return "Time and memory of losses beside sentence-transformers", body, ("torch",)
+
+
+def _measure_cases(
+    suite: str, cases: Mapping[str, Case], packages: str, about: str, options: argparse.Namespace
+) -> str:
+    """Return what a page says of some losses; `packages` is where their peer is, if not among ours."""
+    tables = []
+    for size in options.batch:
+        rows = []
+        for name in options.case or cases:
+            task = {"suite": suite, "packages": packages, "case": name, "batch": size}
+            rows.append(_loss_row(cases[name], task, options))
+            print(size, *rows[-1], flush=True)
+        head = ["loss", "ours, ms", "peer, ms", "peer / ours", "ours, MiB", "peer, MiB", "value, gradient apart by"]
+        tables.append(f"## Batch {size:,}\n\n{markdown_table(head, rows)}")
+    return (
+        f"From {_EMBED_DIM} numbers a row to the loss and back, one thread, {PER_LABEL} rows a label, {about} "
+        "Milliseconds are medians; the ratio is the median over turns. Where no value is said to agree, the peer's "
+        f"loss is another one of the same kind. A measurement may take {options.gib:.1f} GiB and "
+        f"{options.patience:.0f} s.\n\n" + "\n\n".join(tables)
+    )
+
+
+def _loss_row(case: Case, task: Answer, options: argparse.Namespace) -> list[str]:
+    time = {"task": "time", "seconds": options.seconds} | task
+    timed = _ask(time, options)
     if "failed" in timed and case.peer:
-        timed = {"peer_failed": timed["failed"]} | _ask(task | {"alone": True}, options)
+        timed = {"peer_failed": timed["failed"]} | _ask(time | {"alone": True}, options)
     ours, peer = timed.get("ours", []), timed.get("peer", [])
     memory = {
-        side: _ask({"task": "memory", "case": name, "batch": size, "side": side}, options)
+        side: _ask({"task": "memory", "side": side} | task, options)
         for side in (("ours", "peer") if case.peer else ("ours",))
     }
     return [

@@ -19,10 +19,11 @@ from limner.losses.similarity import dot_product, unit_euclidean
 from limner.losses.triplet import soft_triplet, triplet_margin
 from limner.losses.triplet_selection import Triplets, all_triplets, batch_hard, semi_hard
 
-__all__ = ["CASES", "PER_LABEL", "Batch", "Case", "make_batch"]
+__all__ = ["CASES", "MARGIN", "PER_LABEL", "SCALE", "Batch", "Case", "Loss", "make_batch"]
 
 PER_LABEL = 4
-_EMBED_DIM, _SCALE, _MARGIN, _TAU, _DEPTH, _SAMPLES = 256, 20.0, 0.2, 0.05, 10, 256
+SCALE, MARGIN = 20.0, 0.2
+_EMBED_DIM, _TAU, _DEPTH, _SAMPLES = 256, 0.05, 10, 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,7 @@ class Batch:
 
     def scores(self) -> Tensor:
         units = self.units
-        return _SCALE * dot_product(units, units)
+        return SCALE * dot_product(units, units)
 
     def distances(self) -> Tensor:
         units = self.units
@@ -60,8 +61,8 @@ class Batch:
         """Return scores of one positive a query and of items drawn from uniform noise, and log q."""
         units = self.units
         log_q = -torch.full((1, _SAMPLES), float(len(units))).log()
-        positives = _SCALE * (units * units.roll(1, dims=0)).sum(dim=1)
-        return positives, _SCALE * dot_product(units, units[self.drawn]), log_q
+        positives = SCALE * (units * units.roll(1, dims=0)).sum(dim=1)
+        return positives, SCALE * dot_product(units, units[self.drawn]), log_q
 
 
 Loss = Callable[[Batch], Tensor]
@@ -98,7 +99,7 @@ def make_batch(size: int) -> Batch:
 def _triplets(choose: Callable[[Tensor, Batch], Triplets]) -> Loss:
     def loss(batch: Batch) -> Tensor:
         distances = batch.distances()
-        return triplet_margin(distances, choose(distances, batch), margin=_MARGIN)
+        return triplet_margin(distances, choose(distances, batch), margin=MARGIN)
 
     return loss
 
@@ -113,12 +114,12 @@ def _peer_triplet(miner: str = "", **more: object) -> Callable[[], Loss]:
         from pytorch_metric_learning import distances, losses, miners, reducers
 
         loss = losses.TripletMarginLoss(
-            margin=_MARGIN, distance=distances.LpDistance(), reducer=reducers.MeanReducer(), **more
+            margin=MARGIN, distance=distances.LpDistance(), reducer=reducers.MeanReducer(), **more
         )
         of = {
             "hard": lambda: miners.BatchHardMiner(distance=distances.LpDistance()),
             "semi-hard": lambda: miners.TripletMarginMiner(
-                margin=_MARGIN, type_of_triplets="semihard", distance=distances.LpDistance()
+                margin=MARGIN, type_of_triplets="semihard", distance=distances.LpDistance()
             ),
         }
         chooser = of[miner]() if miner else None
@@ -165,7 +166,7 @@ CASES: dict[str, Case] = {
     ),
     "triplet_semi_hard": Case(
         title="triplet, semi-hard",
-        ours=_triplets(lambda d, batch: semi_hard(d, batch.positives, batch.negatives, margin=_MARGIN)),
+        ours=_triplets(lambda d, batch: semi_hard(d, batch.positives, batch.negatives, margin=MARGIN)),
         peer=_peer_triplet("semi-hard"),
     ),
     "soft_triplet": Case(
@@ -183,16 +184,16 @@ CASES: dict[str, Case] = {
     "info_nce": Case(
         title="InfoNCE, several positives",
         ours=lambda batch: info_nce(batch.scores(), batch.positives, batch.counted),
-        peer=_peer("NTXentLoss", temperature=1 / _SCALE),
+        peer=_peer("NTXentLoss", temperature=1 / SCALE),
     ),
     "softmax": Case(
         title="softmax cross-entropy (SupCon)",
         ours=lambda batch: softmax_cross_entropy(batch.scores(), batch.positives, batch.counted),
-        peer=_peer("SupConLoss", temperature=1 / _SCALE),
+        peer=_peer("SupConLoss", temperature=1 / SCALE),
     ),
     "smooth_ap": Case(
         title="SmoothAP",
-        ours=lambda batch: smooth_ap(batch.scores() / _SCALE, batch.positives, batch.counted, temperature=_TAU),
+        ours=lambda batch: smooth_ap(batch.scores() / SCALE, batch.positives, batch.counted, temperature=_TAU),
         peer=_peer("SmoothAPLoss", temperature=_TAU),
         other="the query is one of its items",
     ),
@@ -212,7 +213,7 @@ CASES: dict[str, Case] = {
     "list_mle": Case(title="ListMLE", ours=lambda batch: list_mle(batch.scores(), batch.positives, batch.counted)),
     "approx_ndcg": Case(
         title="ApproxNDCG",
-        ours=lambda batch: approx_ndcg(batch.scores() / _SCALE, batch.positives, batch.counted, temperature=_TAU),
+        ours=lambda batch: approx_ndcg(batch.scores() / SCALE, batch.positives, batch.counted, temperature=_TAU),
     ),
     "in_batch_softmax": Case(title="in-batch softmax, logQ", ours=_in_batch),
     "sampled_softmax": Case(

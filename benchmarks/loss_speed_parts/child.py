@@ -24,12 +24,14 @@ from limner.losses.chunked import chunked_info_nce
 from limner.losses.selection import same_label, without_self
 from limner.losses.similarity import unit_euclidean
 from limner.losses.triplet_selection import all_triplets
-from loss_speed_parts.cases import CASES, Batch, make_batch
+from loss_speed_parts.cases import CASES, Batch, Case, make_batch
+from loss_speed_parts.sentence_cases import SENTENCE_CASES
 
 _EMBED_DIM, _SCALE = 256, 20.0
 _FEWEST_TURNS, _MOST_TURNS = 3, 200
 _WARM_SIZE = 16
 _RANKED_DIM = 64
+_SUITES = {"losses": CASES, "sentences": SENTENCE_CASES}
 Answer = dict[str, Any]
 
 
@@ -48,7 +50,7 @@ def main() -> None:
 
 def _time(task: Answer) -> Answer:
     """Time our loss and the peer's, forward and backward, in turns; the first turn compares them and is not timed."""
-    batch, case = make_batch(task["batch"]), CASES[task["case"]]
+    batch, case = make_batch(task["batch"]), _case(task)
     ours = _step(case.ours, batch)
     peer = _step(case.peer(), batch) if case.peer and not task.get("alone") else None
     answer: Answer = {"ours": [], "peer": []}
@@ -75,7 +77,7 @@ def _time(task: Answer) -> Answer:
 
 def _memory(task: Answer) -> Answer:
     """Return the bytes that one side needs beyond its batch, at the peak of a step."""
-    case = CASES[task["case"]]
+    case = _case(task)
     loss = case.ours if task["side"] == "ours" or not case.peer else case.peer()
     _step(loss, make_batch(_WARM_SIZE))()
     return {"peak": peak_of(_step(loss, make_batch(task["batch"])))}
@@ -165,6 +167,12 @@ def _highest() -> int:
 def _status(name: str) -> int:
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+
+
+def _case(task: Answer) -> Case:
+    """Return the loss that a task names; its peer is imported from the packages that the task names."""
+    sys.path.append(task["packages"])
+    return _SUITES[task["suite"]][task["case"]]
 
 
 def _step(loss: Callable[[Batch], torch.Tensor], batch: Batch) -> Callable[[], tuple[float, torch.Tensor]]:

@@ -4,7 +4,6 @@ import torch
 from torch.nn import functional
 
 from limner.losses.reduction import mean_where
-from limner.losses.selection import positive_slots
 from limner.types import Embeddings, ItemMask, Relevance, Scalar, Scores
 
 __all__ = ["cosine_distance", "kl_from_teacher", "margin_mse"]
@@ -21,13 +20,19 @@ def margin_mse(scores: Scores, teacher: Scores, relevance: Relevance, mask: Item
     .. math:: L = \frac{1}{n} \sum_q \sum_{i \in P, j \notin P} \left( (s_i - s_j) - (t_i - t_j) \right)^2
 
     A student of another scale than its teacher's learns the order and the leads, not the level
-    (https://arxiv.org/abs/2010.02666, equation 6).
+    (https://arxiv.org/abs/2010.02666, equation 6). With d = (s - t) - mean_P (s - t), what a list's pairs sum to is
+    |N| sum_P d_i^2 + |P| sum_N d_j^2, at the cost of its items.
     """
-    real = torch.ones_like(relevance) if mask is None else mask
-    errors = (scores - teacher.detach()).masked_fill(~real, 0)
-    positives, filled = positive_slots(relevance & real)
-    terms = (errors.gather(1, positives)[:, :, None] - errors[:, None, :]).square()
-    return mean_where(terms, filled[:, :, None] & (real & ~relevance)[:, None, :])
+    positive = relevance if mask is None else relevance & mask
+    negative = ~relevance if mask is None else ~relevance & mask
+    errors = scores - teacher.detach()
+    if mask is not None:
+        errors = errors.masked_fill(~mask, 0)
+    leads, others = positive.to(scores.dtype), negative.to(scores.dtype)
+    num_leads, num_others = leads.sum(dim=1, keepdim=True), others.sum(dim=1, keepdim=True)
+    means = (errors * leads).sum(dim=1, keepdim=True) / num_leads.clamp(min=1)
+    weights = leads * num_others + others * num_leads
+    return (weights * (errors - means).square()).sum() / (num_leads * num_others).sum().clamp(min=1)
 
 
 def kl_from_teacher(

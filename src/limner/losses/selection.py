@@ -61,7 +61,7 @@ def positive_slots(
     What is computed for positives only then costs their number, not the length of the list.
     """
     rows, columns = relevance.nonzero(as_tuple=True)
-    counts = relevance.sum(dim=1)
+    counts = rows.bincount(minlength=len(relevance))
     starts = counts.cumsum(dim=0) - counts
     num_slots = int(counts.max()) if len(counts) else 0
     slots = torch.arange(len(rows), device=rows.device) - starts[rows]

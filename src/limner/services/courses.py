@@ -49,6 +49,7 @@ from limner.services.starting import Start, is_beside, load_beside
 from limner.services.teaching import build_lessons
 from limner.services.validation import HeldOut, figures_of_reranking
 from limner.training.distributed import own_rank
+from limner.training.optimizer import is_part
 from limner.types import Embeddings
 
 __all__ = ["COURSES", "Course", "Material"]
@@ -131,7 +132,7 @@ def _taught_images(material: Material) -> Course:
 
 
 def _taught_texts(material: Material) -> Course:
-    """The token table starts from what the texts of a token mean to the teacher."""
+    """A token table that begins at random starts from what the texts of a token mean to the teacher instead."""
     model, run = cast(CLIP, material.model), material.run
     assert material.start_folder is not None, "the run continues another"
     teacher, config = SentenceTeacher(), cast(TaughtTextsObjectiveConfig, run.objective)
@@ -140,8 +141,9 @@ def _taught_texts(material: Material) -> Course:
     if config.order_weight:
         objective.show(_gallery(material, model))
     lessons = _lessons(material, teacher.vocabulary, teacher.embed, teacher.phrases)
-    vectors = lessons.token_vectors(material.tokenizer, model.config.text.token_dim)
-    model.text.tokens.weight.data.copy_(torch.from_numpy(vectors))
+    if any(is_part("text.tokens", part) for part in run.fresh):
+        vectors = lessons.token_vectors(material.tokenizer, model.config.text.token_dim)
+        model.text.tokens.weight.data.copy_(torch.from_numpy(vectors))
     loader = LessonLoader(
         lessons,
         material.tokenizer,
