@@ -27,7 +27,8 @@ _PAGE = Path(__file__).parent.parent / "docs/how-to/rank.md"
 _LOCKED = {"vision": 0.0, "text": 0.0, "image_projection": 0.0, "text_projection": 0.0}
 _KINDS = {
     "cross": {"loop.optimizer.rates": json.dumps(_LOCKED)},
-    "late": {"loop.optimizer.rates": json.dumps({"vision": 0.0, "text": 0.0})},
+    # One number has to move as far as matrices do in many steps.
+    "late": {"loop.optimizer.rates": json.dumps({"vision": 0.0, "text": 0.0, "parts_logit": 20.0})},
     # Its words are read and said by the text tower itself, which has to learn to answer.
     "language": {"loop.optimizer.rates": json.dumps({"vision": 0.0})},
 }

@@ -356,18 +356,35 @@ def test_a_cross_encoder_with_the_weights_of_a_clip_starts_where_that_stands() -
     torch.testing.assert_close(found, expected, atol=0.05, rtol=0)
 
 
-def test_late_interaction_is_the_mean_of_the_best_similarities() -> None:
+@pytest.mark.parametrize("share", [1.0, 0.4])
+def test_late_interaction_is_the_mean_of_the_best_similarities_beside_the_cosine_of_the_wholes(share: float) -> None:
     """Against a loop over tokens and places, of normalised vectors, that knows the definition alone."""
     torch.manual_seed(0)
-    model = LateInteraction(LateInteractionConfig(**SIDES, embed_dim=24, bias=0.5)).eval().requires_grad_(False)
+    config = LateInteractionConfig(**SIDES, embed_dim=24, bias=0.5, parts_share=share)
+    model = LateInteraction(config).eval().requires_grad_(False)
     texts, pictures = model.text_parts(some_tokens()), model.picture_parts(some_images())
     scores = model.all_scores(texts, pictures)
+    first = 0 if share == 1 else 1
     for i in range(4):
-        words = [vector / vector.norm() for vector, real in zip(texts.vectors[i], texts.mask[i], strict=True) if real]
+        vectors = [vector / vector.norm() for vector, real in zip(texts.vectors[i], texts.mask[i], strict=True) if real]
+        words = vectors[first:]
         for j in range(4):
-            best = [max(float(word @ place) for place in pictures.vectors[j]) for word in words]
-            expected = model.scale().item() * sum(best) / len(best) + 0.5
-            assert scores[i, j].item() == pytest.approx(expected, abs=1e-4)
+            best = [max(float(word @ place) for place in pictures.vectors[j][first:]) for word in words]
+            similarity = share * sum(best) / len(best)
+            if share < 1:
+                similarity += (1 - share) * float(vectors[0] @ pictures.vectors[j][0])
+            assert scores[i, j].item() == pytest.approx(model.scale().item() * similarity + 0.5, abs=1e-4)
+
+
+def test_late_interaction_begins_with_the_order_of_the_clip_that_it_starts_from() -> None:
+    torch.manual_seed(1)
+    clip = CLIP(CLIPConfig(**SIDES, embed_dim=24)).eval().requires_grad_(False)
+    late = LateInteraction(LateInteractionConfig(**SIDES, embed_dim=24, parts_share=1e-6)).eval().requires_grad_(False)
+    late.load_state_dict(late.state_dict() | clip.state_dict())
+    expected, found = (
+        model.all_scores(model.text_parts(some_tokens()), model.picture_parts(some_images())) for model in (clip, late)
+    )
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 
 def test_the_language_model_scores_by_the_odds_of_two_words() -> None:
