@@ -28,7 +28,7 @@ from loss_speed_parts.cases import CASES, Batch, Case, make_batch
 from loss_speed_parts.sentence_cases import SENTENCE_CASES
 
 _EMBED_DIM, _SCALE = 256, 20.0
-_FEWEST_TURNS, _MOST_TURNS = 3, 200
+_FEWEST_TURNS, _MOST_TURNS = 1, 200
 _WARM_SIZE = 16
 _RANKED_DIM = 64
 _SUITES = {"losses": CASES, "sentences": SENTENCE_CASES}
