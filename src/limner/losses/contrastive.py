@@ -20,13 +20,14 @@ def info_nce(scores: Scores, relevance: Relevance, mask: ItemMask | None = None)
 
     With one positive a row this is the softmax cross-entropy of https://arxiv.org/abs/1807.03748, equation 4. Rows
     without a positive do not count. `mask` leaves items out: a negative that may be a false one, an item's own copy.
+    Scores in half precision are summed in float32.
     """
     if not scores.numel():
         return scores.sum()
     others = ~relevance
     if mask is not None:
         scores, relevance, others = scores.masked_fill(~mask, 0), relevance & mask, others & mask
-    return _InfoNCE.apply(scores, relevance, others)
+    return _InfoNCE.apply(scores.to(torch.promote_types(scores.dtype, torch.float32)), relevance, others)
 
 
 def symmetric_info_nce(scores: Scores, relevance: Relevance, mask: ItemMask | None = None) -> Scalar:

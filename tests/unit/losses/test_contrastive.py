@@ -58,6 +58,19 @@ def test_one_positive_a_row_is_the_loss_of_sentence_transformers() -> None:
     assert value.item() == pytest.approx(15.084848, rel=1e-6)
 
 
+def test_scores_in_half_precision_are_summed_in_single() -> None:
+    scores, relevance = random_case(4, 6, 6)
+    coarse = scores.to(torch.bfloat16).requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        value = symmetric_info_nce(coarse, relevance)
+    value.backward()
+    fine = coarse.detach().float().requires_grad_()
+    expected = symmetric_info_nce(fine, relevance)
+    expected.backward()
+    torch.testing.assert_close(value, expected)
+    torch.testing.assert_close(coarse.grad, fine.grad.to(torch.bfloat16))
+
+
 def test_a_mask_leaves_items_out_of_both_directions() -> None:
     scores, relevance = random_case(5, 6, 6)
     kept = torch.rand(6, 6, generator=torch.Generator().manual_seed(6)) < 0.7
