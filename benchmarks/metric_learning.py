@@ -6,7 +6,7 @@ Both start from the image tower of the shipped CLIP and read the same training p
 other on the same machine: first an extractor by batch-hard triplets, then a re-ranker of its best candidates. OML
 trains both as its own STIR example does (ConcatSiamese), at each learning rate, and has the whole time of Limner's
 commands; the best of its rates counts. Protocol D: every family of drawings asks for concepts that training never saw
-among the drawings of all other families. The same code judges both.
+among the drawings of all other families. The same code judges both. What has been trained is kept in --work.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from limner.data.splitting import hold_out
 from limner.evaluation.drawings import estimate_drawings, estimate_gains
 from limner.search.embedder import load_embedder
 from limner.search.reranker import load_reranker
-from peers import Measured, ensure_environment, measure
+from peers import ensure_environment, measure
 from record import markdown_table, percent, show_figures, write_result
 from same_thing_parts.contenders import Gallery, Ranking, by_extractor, by_reranker, gather_gallery
 
@@ -81,7 +81,7 @@ class Limner:
         self.options = options
         self.folder = options.work / "limner"
         self.extractor, self.reranker = self.folder / "extractor", self.folder / "reranker"
-        self.measured: list[Measured] = []
+        self.minutes = (0.0, 0.0)
 
     def train(self, num_steps: int) -> None:
         """Train an extractor for some steps, and its re-ranker by the recipe."""
@@ -93,10 +93,10 @@ class Limner:
             "loader.batch_size": _BATCH,
         }
         words = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
-        self.measured = [
+        self.minutes = (
             self._train("metric", self.extractor, ["--from", self.options.start, *words]),
             self._train("stir", self.reranker, ["--from", str(self.extractor)]),
-        ]
+        )
 
     def judge(self, gallery: Gallery) -> Row:
         """Rank the drawings, and time the pairs; candidates are kept as an index keeps them."""
@@ -104,7 +104,7 @@ class Limner:
         again = by_reranker(gallery, str(self.reranker), first, self.options.depth)
         return Row(
             name="limner",
-            minutes=(self.measured[0].seconds / 60, self.measured[1].seconds / 60),
+            minutes=self.minutes,
             first=first,
             again=again,
             pairs_a_second=self._pairs_a_second(gallery),
@@ -121,11 +121,15 @@ class Limner:
             reranker.scores(asking.take(torch.tensor([query])), kept)
         return len(asking) * len(kept) / (time.perf_counter() - started)
 
-    def _train(self, recipe: str, folder: Path, words: list[str]) -> Measured:
-        shutil.rmtree(folder, ignore_errors=True)
-        command = [sys.executable, "-m", "limner.cli", "train", recipe, *words]
-        command += ["--data", str(self.options.data), "--out", str(folder)]
-        return measure(command, threads=self.options.threads, log=folder.with_name(f"{folder.name}.log"))
+    def _train(self, recipe: str, folder: Path, words: list[str]) -> float:
+        """Train a run unless it is there, and return the minutes from its first file to its last weights."""
+        weights = folder / "last" / "model.safetensors"
+        if not weights.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            command = [sys.executable, "-m", "limner.cli", "train", recipe, *words]
+            command += ["--data", str(self.options.data), "--out", str(folder)]
+            measure(command, threads=self.options.threads, log=folder.with_name(f"{folder.name}.log"))
+        return (weights.stat().st_mtime - (folder / "run.json").stat().st_mtime) / 60
 
 
 class Peer:
@@ -138,7 +142,28 @@ class Peer:
         self.folder = options.work / f"oml-{rate:g}"
 
     def judge(self, gallery: Gallery) -> Row:
-        """Train for the minutes of both stages, and read how it ranks the drawings."""
+        """Read how it ranks the drawings, after training for the minutes of both stages unless that was done."""
+        if not (self.folder / "times.json").exists():
+            self._train(gallery)
+        times = json.loads((self.folder / "times.json").read_text())
+        vectors = np.load(self.folder / "first.npy")
+        first = Ranking(
+            kind=self.name, scores=[vectors[test.asking] @ vectors[test.gallery].T for test in gallery.tests]
+        )
+        again = [
+            _moved_up(scores, np.load(self.folder / f"{test.family}.order.npy"))
+            for test, scores in zip(gallery.tests, first.scores, strict=True)
+        ]
+        return Row(
+            name=self.name,
+            minutes=self.minutes,
+            first=first,
+            again=Ranking(kind=f"{self.name}, re-ranked", scores=again, first=first),
+            pairs_a_second=times["pairs"] / times["seconds"],
+            left_out=times["extractor_steps"][1] + times["reranker_steps"][1],
+        )
+
+    def _train(self, gallery: Gallery) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         families = {
@@ -163,23 +188,6 @@ class Peer:
         (self.folder / "settings.json").write_text(json.dumps(settings))
         command = [sys.executable, str(_RUNNER), str(self.folder)]
         measure(command, threads=self.options.threads, log=self.folder.with_name(f"{self.folder.name}.log"))
-        times = json.loads((self.folder / "times.json").read_text())
-        vectors = np.load(self.folder / "first.npy")
-        first = Ranking(
-            kind=self.name, scores=[vectors[test.asking] @ vectors[test.gallery].T for test in gallery.tests]
-        )
-        again = [
-            _moved_up(scores, np.load(self.folder / f"{test.family}.order.npy"))
-            for test, scores in zip(gallery.tests, first.scores, strict=True)
-        ]
-        return Row(
-            name=self.name,
-            minutes=self.minutes,
-            first=first,
-            again=Ranking(kind=f"{self.name}, re-ranked", scores=again, first=first),
-            pairs_a_second=times["pairs"] / times["seconds"],
-            left_out=times["extractor_steps"][1] + times["reranker_steps"][1],
-        )
 
 
 def export(data: Path, folder: Path) -> Path:
