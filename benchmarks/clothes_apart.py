@@ -11,7 +11,7 @@ they are, stand beside them.
 import argparse
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +59,7 @@ def main() -> None:
     if not learned.exists():
         PictureSet.write(learned, _of_classes(clothes, _LEARNED, ("train", "validation")))
     asking = _Asking.read(clothes)
-    rows = [asking.row("pixels, cosine of what differs from their mean", asking.by_pixels())]
+    rows = [asking.row("pixels, cosine of what differs from their mean", asking.figures(asking.by_pixels()))]
     rows += asking.rows_of(_CLIP, _STIR, options.depth, names=(f"the CLIP `{_CLIP}`", f"`{_STIR}`"))
     for name, start, steps in (("random weights", None, options.steps), (f"`{_CLIP}`", _CLIP, options.tuned)):
         extractor, reranker, minutes = _train(learned, start, steps, options)
@@ -98,7 +98,7 @@ class _Asking:
     def by_pixels(self) -> np.ndarray:
         """Return the cosines of pixels less the mean picture."""
         pixels = np.stack([np.asarray(picture.convert("L"), dtype=np.float32).ravel() for picture in self.pictures])
-        return _cosines(pixels - pixels.mean(axis=0))
+        return _alone(_cosines(pixels - pixels.mean(axis=0)))
 
     def rows_of(self, extractor: str, reranker: str, depth: int, *, names: tuple[str, str]) -> list[list[str]]:
         """Return the rows of an extractor and of its best, put into a new order."""
@@ -106,13 +106,13 @@ class _Asking:
         judge = load_reranker(reranker)
         parts = judge.picture_parts(self.pictures)
         again = rerank(first, parts, parts, judge, depth)
-        right = [self.figures(scores)["R@1"] for scores in (first, again)]
-        removed = percent(estimate_errors_removed(*right, np.arange(len(self.ids))))
-        return [self.row(names[0], first), self.row(f"and {names[1]}", again, removed)]
+        before, after = self.figures(first), self.figures(again)
+        removed = estimate_errors_removed(before["R@1"], after["R@1"], np.arange(len(self.ids)))
+        return [self.row(names[0], before), self.row(f"and {names[1]}", after, percent(removed))]
 
-    def row(self, name: str, scores: np.ndarray, removed: str = "") -> list[str]:
+    @staticmethod
+    def row(name: str, figures: Mapping[str, np.ndarray], removed: str = "") -> list[str]:
         """Return a line of the table."""
-        figures = self.figures(_alone(scores))
         return [name, *(percent(estimate_mean(figures[each])) for each in ("R@1", "mAP@R")), removed]
 
     def figures(self, scores: np.ndarray) -> dict[str, np.ndarray]:

@@ -23,7 +23,7 @@ import numpy as np
 
 from loss_speed_parts.cases import CASES, PER_LABEL, Case
 from loss_speed_parts.sentence_cases import SENTENCE_CASES
-from peers import ensure_environment
+from peers import ensure_environment, packages_of
 from record import markdown_table, write_result
 
 _PARTS = Path(__file__).parent / "loss_speed_parts"
@@ -68,8 +68,7 @@ def _losses(options: argparse.Namespace) -> tuple[str, str, Sequence[str]]:
 
 
 def _sentences(options: argparse.Namespace) -> tuple[str, str, Sequence[str]]:
-    python = ensure_environment(options.sentences, "sentences-")
-    packages = next((python.parent.parent / "lib").glob("python3*")) / "site-packages"
+    packages = packages_of(ensure_environment(options.sentences, "sentences-"))
     about = (
         "each row a query of all. The peer is sentence-transformers 6.2.0, in the same process; its losses of lists "
         "are given a cross-encoder that knows all scores already, and put the pairs in lists themselves."

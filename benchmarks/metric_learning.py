@@ -27,7 +27,7 @@ from limner.data.splitting import hold_out
 from limner.evaluation.drawings import estimate_drawings, estimate_gains
 from limner.search.embedder import load_embedder
 from limner.search.reranker import load_reranker
-from peers import ensure_environment, measure
+from peers import ensure_environment, measure, packages_of
 from record import markdown_table, percent, show_figures, write_result
 from same_thing_parts.contenders import Gallery, Ranking, by_extractor, by_reranker, gather_gallery
 
@@ -137,7 +137,7 @@ class Peer:
 
     def __init__(self, python: Path, train: Path, rate: float, ours: Row, options: argparse.Namespace) -> None:
         self.name = f"OML, rate {rate:g}"
-        self.packages = next((python.parent.parent / "lib").glob("python3*")) / "site-packages"
+        self.packages = packages_of(python)
         self.train, self.rate, self.minutes, self.options = train, rate, ours.minutes, options
         self.folder = options.work / f"oml-{rate:g}"
 

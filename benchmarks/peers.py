@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Measured", "ensure_environment", "environment", "measure"]
+__all__ = ["Measured", "ensure_environment", "environment", "measure", "packages_of"]
 
 _HERE = Path(__file__).parent / "peer"
 
@@ -29,6 +29,11 @@ def ensure_environment(folder: Path, prefix: str = "") -> Path:
         )
         (folder / "ready").touch()
     return python
+
+
+def packages_of(python: Path) -> Path:
+    """Return where the packages of an environment lie, for an interpreter that has its own before them."""
+    return next((python.parent.parent / "lib").glob("python3*")) / "site-packages"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from limner.losses.contrastive import info_nce
 from limner.losses.distillation import kl_from_teacher, margin_mse
@@ -12,9 +13,9 @@ from limner.losses.lambda_rank import lambda_rank
 from limner.losses.listwise import list_mle, list_net
 from limner.losses.pairwise import margin_contrastive, ranknet
 from limner.losses.similarity import dot_product
-from limner.losses.triplet import soft_triplet, triplet_margin
-from limner.losses.triplet_selection import all_triplets, batch_hard, semi_hard
-from loss_speed_parts.cases import MARGIN, PER_LABEL, SCALE, Batch, Case, Loss
+from limner.losses.triplet import triplet_margin
+from limner.losses.triplet_selection import all_triplets
+from loss_speed_parts.cases import CASES, MARGIN, PER_LABEL, SCALE, Batch, Case, Loss
 
 __all__ = ["SENTENCE_CASES"]
 
@@ -80,10 +81,8 @@ def _of_labels(name: str, **settings: float) -> Callable[[], Loss]:
 
 
 def _of_pairs() -> Loss:
-    from torch.nn.functional import pairwise_distance
-
     columns, labels = (lambda batch: [batch.units, batch.units.roll(-1, dims=0)]), (lambda batch: _is_same(batch).int())
-    return _of_columns("ContrastiveLoss", columns, labels, distance_metric=pairwise_distance)()
+    return _of_columns("ContrastiveLoss", columns, labels, distance_metric=functional.pairwise_distance)()
 
 
 class _Scorer(nn.Module):
@@ -147,26 +146,18 @@ SENTENCE_CASES: dict[str, Case] = {
     ),
     "triplet_hard": Case(
         title="triplet, batch-hard",
-        ours=lambda batch: triplet_margin(
-            distances := batch.distances(), batch_hard(distances, batch.positives, batch.negatives), margin=MARGIN
-        ),
+        ours=CASES["triplet_hard"].ours,
         peer=_of_labels("BatchHardTripletLoss", margin=MARGIN),
     ),
     "triplet_semi_hard": Case(
         title="triplet, semi-hard",
-        ours=lambda batch: triplet_margin(
-            distances := batch.distances(),
-            semi_hard(distances, batch.positives, batch.negatives, margin=MARGIN),
-            margin=MARGIN,
-        ),
+        ours=CASES["triplet_semi_hard"].ours,
         peer=_of_labels("BatchSemiHardTripletLoss", margin=MARGIN),
         other="the nearest semi-hard negative alone",
     ),
     "soft_triplet": Case(
         title="soft triplet, batch-hard",
-        ours=lambda batch: soft_triplet(
-            distances := batch.distances(), batch_hard(distances, batch.positives, batch.negatives)
-        ),
+        ours=CASES["soft_triplet"].ours,
         peer=_of_labels("BatchHardSoftMarginTripletLoss"),
     ),
     "contrastive": Case(

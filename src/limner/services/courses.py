@@ -45,11 +45,10 @@ from limner.search.reranker import Reranker
 from limner.services.coding import code_pictures, moved_towards
 from limner.services.gallery import gallery_vectors, likeness_categories, near_copies, remembered
 from limner.services.mining import Mine
-from limner.services.starting import Start, is_beside, load_beside
+from limner.services.starting import Start, is_beside, is_fresh, load_beside
 from limner.services.teaching import build_lessons
 from limner.services.validation import HeldOut, figures_of_reranking
 from limner.training.distributed import own_rank
-from limner.training.optimizer import is_part
 from limner.types import Embeddings
 
 __all__ = ["COURSES", "Course", "Material"]
@@ -141,7 +140,7 @@ def _taught_texts(material: Material) -> Course:
     if config.order_weight:
         objective.show(_gallery(material, model))
     lessons = _lessons(material, teacher.vocabulary, teacher.embed, teacher.phrases)
-    if any(is_part("text.tokens", part) for part in run.fresh):
+    if is_fresh(run, "text.tokens.weight"):
         vectors = lessons.token_vectors(material.tokenizer, model.config.text.token_dim)
         model.text.tokens.weight.data.copy_(torch.from_numpy(vectors))
     loader = LessonLoader(

@@ -35,6 +35,7 @@ __all__ = [
     "dvae_of",
     "has_other_codes",
     "is_beside",
+    "is_fresh",
     "load_beside",
     "load_start",
     "save_beside",
@@ -236,6 +237,11 @@ def with_vocabulary(run: Run, tokenizer: Tokenizer, *, is_new: bool) -> Run:
     return replace(run, model=model)
 
 
+def is_fresh(run: Run, name: str) -> bool:
+    """Return whether a parameter begins at random although the run starts from another model."""
+    return any(is_part(name, part) for part in run.fresh)
+
+
 def build_model(run: Run, start: Start | None, speaker: Embedder | None = None) -> nn.Module:
     """Return the model of a run with the weights it starts from; what a CLIP lacks of it starts at random.
 
@@ -254,7 +260,7 @@ def build_model(run: Run, start: Start | None, speaker: Embedder | None = None) 
         return model
     own = model.state_dict()
     known = start.model.state_dict()
-    anew = {name for name in own if any(is_part(name, part) for part in run.fresh)}
+    anew = {name for name in own if is_fresh(run, name)}
     shared = {name: tensor for name, tensor in known.items() if name in own and name not in anew}
     unlike = sorted(own.keys() - shared.keys()) or sorted(known.keys() - own.keys())
     if unlike and run.model.kind in _WHOLE:
