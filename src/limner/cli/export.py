@@ -20,12 +20,15 @@ def export(
         str | None,
         typer.Option(metavar="NAME", help="Leave out the weights that equal those of this shipped model."),
     ] = None,
+    only_pictures: Annotated[
+        bool, typer.Option("--only-pictures", help="Of a CLIP keep the image tower alone: an extractor.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write the weights, config and tokenizer of a model into a folder, in half precision."""
     from limner.services.exporting import export_model
 
-    done = export_model(model, out, half=not float32, shared_with=shared_with)
+    done = export_model(model, out, half=not float32, shared_with=shared_with, only_pictures=only_pictures)
     if as_json:
         print_json(asdict(done))
     else:

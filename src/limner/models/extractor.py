@@ -2,7 +2,7 @@
 
 images [n, 3, h, w] -> trunk -> features -> linear -> unit vector
 
-It is the image tower of a CLIP alone. Of ViT-Triplet the linear map is the identity.
+It is the image tower of a CLIP alone (`extractor_of` takes it out). Of ViT-Triplet the linear map is the identity.
 """
 
 from dataclasses import dataclass, field
@@ -15,13 +15,14 @@ from torch.nn import functional
 
 from limner.config import Count
 from limner.errors import UsageError
+from limner.models.clip import CLIP
 from limner.models.relevance import RelevanceModel
 from limner.nn.parts import Parts, whole
 from limner.nn.trunks import VisionConfig, build_vision
 from limner.nn.vision import VisionTransformerConfig
 from limner.types import Distances, Embeddings, Images, Scalar, Scores, Tokens
 
-__all__ = ["Extractor", "ExtractorConfig"]
+__all__ = ["Extractor", "ExtractorConfig", "extractor_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,3 +76,12 @@ class Extractor(RelevanceModel):
     def distances(self, scores: Scores) -> Distances:
         """Return 1 - cosine, in [0, 2]."""
         return 1 - scores
+
+
+def extractor_of(clip: CLIP) -> Extractor:
+    """Return the image tower of a CLIP, which gives the same vectors of pictures and reads no words."""
+    config = clip.config
+    extractor = Extractor(ExtractorConfig(vision=config.vision, embed_dim=config.embed_dim))
+    weights = clip.state_dict()
+    extractor.load_state_dict({name: weights[name] for name in extractor.state_dict()})
+    return extractor.eval()

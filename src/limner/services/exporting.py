@@ -9,8 +9,10 @@ from torch import nn
 from limner.errors import UsageError
 from limner.generation.drawer import DVAE_FOLDER, load_drawer
 from limner.models.checkpoints import SHIPPED, load_model, new_folder, resolve, save_model
+from limner.models.clip import CLIP
 from limner.models.dalle import DALLE
 from limner.models.dvae import DVAE
+from limner.models.extractor import extractor_of
 from limner.search.calibrate import read_calibration, write_calibration
 from limner.search.embedder import load_with_tokenizer
 
@@ -26,14 +28,18 @@ class Exported:
     size_bytes: int
 
 
-def export_model(model: str, out: Path, *, half: bool = True, shared_with: str | None = None) -> Exported:
+def export_model(
+    model: str, out: Path, *, half: bool = True, shared_with: str | None = None, only_pictures: bool = False
+) -> Exported:
     """Write a model into `out`, in float16 unless asked not to, with its calibration if it has one.
 
     Weights that equal those of the shipped model `shared_with` are left out, and read from there; of a DALL-E, those of
-    its dVAE where that is what is shared with.
+    its dVAE where that is what is shared with. With `only_pictures` a CLIP leaves its words behind and becomes an
+    extractor; the calibration, which is also of words, stays behind too.
 
     Raises:
-        UsageError: if something is at `out` already, or `shared_with` is not shipped.
+        UsageError: if something is at `out` already, `shared_with` is not shipped, or what is to keep only its pictures
+            is no CLIP.
         ModelError: if there is no such model, or it shares no weights.
     """
     if out.exists():
@@ -43,7 +49,11 @@ def export_model(model: str, out: Path, *, half: bool = True, shared_with: str |
     folder = resolve(model)
     loaded: nn.Module = load_model(folder)
     tokenizer = calibration = dvae = None
-    if isinstance(loaded, DALLE):
+    if only_pictures:
+        if not isinstance(loaded, CLIP):
+            raise UsageError(f"{model} is a {type(loaded).__name__} and not a CLIP, whose pictures could be kept alone")
+        loaded = extractor_of(loaded)
+    elif isinstance(loaded, DALLE):
         drawer = load_drawer(folder)
         tokenizer, dvae = drawer.tokenizer, drawer.dvae
     elif not isinstance(loaded, DVAE):

@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from limner.data.tokenizer import Tokenizer, TokenizerConfig
 from limner.errors import ModelError, UsageError
@@ -13,6 +15,7 @@ from limner.models.checkpoints import load_model, resolve, save_model
 from limner.models.dalle import DALLE, DALLEConfig, WordsConfig
 from limner.models.stir import STIR, STIRConfig, build_stir
 from limner.nn.transformer import TransformerConfig
+from limner.search.embedder import load_embedder
 from limner.services.exporting import export_model
 
 BASE = "pictograms"
@@ -79,6 +82,31 @@ def test_only_a_shipped_model_can_be_shared_with(reranker: STIR, tmp_path: Path)
         export_model(str(tmp_path / "whole"), tmp_path / "out", shared_with="nothing")
     assert not (tmp_path / "out").exists()
     assert export_model(str(tmp_path / "whole"), tmp_path / "out", shared_with=BASE).size_bytes < 5e6
+
+
+def test_what_a_shipped_model_shares_may_be_shared_on(tmp_path: Path) -> None:
+    moved = load_model("pictograms-stir")
+    with torch.no_grad():
+        moved.cosine_threshold += 1
+    save_model(tmp_path, moved, shared_with="pictograms-stir")
+    assert size(tmp_path) <= size(resolve("pictograms-stir"))
+    loaded = load_model(tmp_path).state_dict()
+    assert all(torch.equal(value, loaded[name]) for name, value in moved.state_dict().items())
+
+
+def test_a_clip_without_its_words_sees_the_same(tmp_path: Path) -> None:
+    exported = export_model(BASE, tmp_path / "extractor", only_pictures=True)
+    assert exported.size_bytes < sum(path.stat().st_size for path in resolve(BASE).iterdir()) - 3e6
+    clip, extractor = load_embedder(BASE), load_embedder(tmp_path / "extractor")
+    assert not extractor.reads_texts
+    pictures = [Image.new("RGB", (80, 80), colour) for colour in ("red", "white")]
+    assert np.array_equal(clip.embed_pictures(pictures), extractor.embed_pictures(pictures))
+
+
+def test_only_a_clip_has_words_to_leave_behind(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="not a CLIP"):
+        export_model("pictograms-dvae", tmp_path / "out", only_pictures=True)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_drawer_may_share_the_shipped_dvae(tmp_path: Path) -> None:
