@@ -2,6 +2,7 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses auto --dist loadgroup
 export OMP_NUM_THREADS ?= 2
 
 .PHONY: help demo test check format docs bench clean
@@ -20,14 +21,14 @@ demo: .venv/ready  ## find real pictures by words and by picture; leaves demo/re
 	$(BIN)/limner demo --out demo
 
 test: .venv/ready  ## run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q
+	$(PYTEST)
 
 check: .venv/ready  ## format, lint, types, import contract, docs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/contracts
+	$(PYTEST) tests/contracts
 
 format: .venv/ready  ## rewrite the code in the house format, and the generated pages
 	$(BIN)/ruff format .

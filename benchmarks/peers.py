@@ -46,22 +46,23 @@ class Measured:
 
 
 def measure(command: Sequence[str], *, threads: int, log: Path) -> Measured:
-    """Run a command to its end, with its output in a file.
+    """Run a command to its end, with its output behind what its file holds already.
 
     Raises:
-        RuntimeError: if it fails; the message names the log.
+        RuntimeError: if it fails; the message has its last lines, and names the file.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     started, processor_before = time.perf_counter(), _processor_seconds()
     peak = 0.0
-    with log.open("w") as stream:
+    with log.open("a") as stream:
         process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, env=environment(threads))
         while process.poll() is None:
             peak = max(peak, _memory(process.pid))
             time.sleep(0.2)
     seconds = time.perf_counter() - started
     if process.returncode:
-        raise RuntimeError(f"{' '.join(map(str, command))} failed; see {log}")
+        last = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
+        raise RuntimeError(f"{' '.join(map(str, command))} failed; see {log}, which ends:\n{last}")
     return Measured(seconds=seconds, processor_seconds=_processor_seconds() - processor_before, peak_memory=peak)
 
 

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from limner.config import from_dict, to_dict
-from limner.errors import ModelError, system_errors
+from limner.errors import ModelError, UsageError, system_errors
 from limner.models.clip import CLIP, CLIPConfig
 from limner.models.cross_encoder import CrossEncoder, CrossEncoderConfig
 from limner.models.dalle import DALLE, DALLEConfig
@@ -132,13 +132,22 @@ def load_model(model: str | Path) -> nn.Module:
 
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
-    """Give an empty folder to fill, which becomes `out` at once in the end, and nothing if that fails."""
+    """Give an empty folder to fill, which becomes `out` at once in the end, and nothing if that fails.
+
+    Raises:
+        UsageError: if something came to `out` in the meantime.
+    """
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as workspace:
         draft = Path(workspace, "draft")
         draft.mkdir()
         yield draft
-        draft.rename(out)
+        try:
+            draft.rename(out)
+        except OSError as error:
+            if not out.exists():
+                raise
+            raise UsageError(f"{out} exists by now, made by another process; name a new folder") from error
 
 
 def write_file(path: Path, text: str) -> None:

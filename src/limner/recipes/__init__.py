@@ -8,7 +8,13 @@ from limner.recipes.dalle import dalle, dalle_fashion_mnist
 from limner.recipes.dvae import dvae, dvae_fashion_mnist
 from limner.recipes.fashion_mnist import clip_fashion_mnist
 from limner.recipes.metric import metric
-from limner.recipes.pictograms import pictograms, pictograms_joint, pictograms_pictures, pictograms_words
+from limner.recipes.pictograms import (
+    pictograms,
+    pictograms_extractor,
+    pictograms_joint,
+    pictograms_pictures,
+    pictograms_words,
+)
 from limner.recipes.ranking import ranking
 from limner.recipes.stir import stir, stir_joint
 
@@ -24,6 +30,7 @@ RECIPES: dict[str, Callable[[], Run]] = {
     "dvae-fashion-mnist": dvae_fashion_mnist,
     "metric": metric,
     "pictograms": pictograms,
+    "pictograms-extractor": pictograms_extractor,
     "pictograms-joint": pictograms_joint,
     "pictograms-pictures": pictograms_pictures,
     "pictograms-words": pictograms_words,

@@ -7,11 +7,13 @@ limner train pictograms $SETS --out a
 limner train pictograms-pictures --from a $SETS --out b
 limner train pictograms-words --from b --data pictograms --data openclipart --data icons --out c
 limner train pictograms-joint --from c $SETS --out d
+limner train pictograms-extractor --from d --data pictograms --out e
 
 SETS="--data pictograms --data openclipart --data icons --data pictograms --data openclipart": icons widen what the
 pictures show but are drawn in few styles, so the other sets are read twice as often. First the pictures learn from a
 teacher of words, and the map from the teacher with them; then they go on while the map stays; then a text tower learns
-to say what the map says; in the end both towers learn from each other. Every run keeps its last weights.
+to say what the map says; in the end both towers learn from each other. Every run keeps its last weights. The extractor
+is for asking by pictures alone: what the CLIP sees, moved so that drawings of one concept lie together.
 """
 
 from dataclasses import replace
@@ -27,18 +29,27 @@ from limner.nn.transformer import TransformerConfig
 from limner.objectives.taught_images import TaughtImagesObjectiveConfig
 from limner.objectives.taught_texts import TaughtTextsObjectiveConfig
 from limner.recipes.base import Run
+from limner.recipes.metric import metric
 from limner.training.loop import LoopConfig
 from limner.training.optimizer import OptimizerConfig
 
-__all__ = ["pictograms", "pictograms_joint", "pictograms_pictures", "pictograms_words"]
+__all__ = ["pictograms", "pictograms_extractor", "pictograms_joint", "pictograms_pictures", "pictograms_words"]
 
 _ALIGNED, _MAPPED = 40, 300
 """The steps up to which projections learn before the frozen trunk, and up to which the teacher's map learns."""
-_SEEN, _READ, _JOINED = 2400, 8000, 700
+_SEEN, _READ, _JOINED, _COMPARED = 2400, 8000, 700, 600
 """The steps of the other runs."""
 
+
+def _locked(num_blocks: int) -> dict[str, float]:
+    """Return rates of 0 for the stem and the first blocks of the trunk."""
+    return {f"vision.{part}": 0.0 for part in ("stem", *(f"blocks.{number}" for number in range(num_blocks)))}
+
+
 # Edges and colours of photographs serve drawings too, and the first grids are the largest: half of a step's time.
-_LOCKED = {f"vision.{part}": 0.0 for part in ("stem", *(f"blocks.{number}" for number in range(5)))}
+_LOCKED = _locked(5)
+# The places of pictures that STIR compares are those after 11 blocks, so an extractor and its CLIP have them in common.
+_COMMON = _locked(12)
 _TEXT = {"text": 0.0, "text_projection": 0.0}
 _PICTURES = {"vision": 0.0, "image_projection": 0.0, "log_scale": 0.0, "bias": 0.0}
 
@@ -152,3 +163,13 @@ def pictograms_joint() -> Run:
         ),
         continues=True,
     )
+
+
+def pictograms_extractor() -> Run:
+    """Return the run in which the last blocks learn by batch-hard triplets, started from a CLIP `pictograms`."""
+    run = metric()
+    optimizer = replace(run.loop.optimizer, rates={"vision": 0.5} | _COMMON)
+    loop = replace(
+        run.loop, num_steps=_COMPARED, warmup_steps=30, validate_every=200, save_every=60, optimizer=optimizer
+    )
+    return replace(run, model=_MODEL, loop=loop)
