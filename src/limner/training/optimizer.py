@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from limner.config import NotNegative, Positive
 from limner.errors import UsageError
+from limner.training.precision import has_bfloat16
 
 __all__ = ["AdamWWithMuon", "OptimizerConfig", "build_optimizer", "is_part", "orthogonalized"]
 
@@ -87,7 +88,7 @@ class AdamWWithMuon(torch.optim.AdamW):
 def orthogonalized(matrix: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows columns"]:
     """Return nearly U V^T of a matrix U S V^T: five steps of Newton and Schulz leave singular values of 0.7 to 1.2."""
     is_tall = matrix.shape[0] > matrix.shape[1]
-    x = (matrix.T if is_tall else matrix).bfloat16()
+    x = (matrix.T if is_tall else matrix).to(torch.bfloat16 if has_bfloat16(matrix.device.type) else torch.float32)
     x = x / x.norm().clamp(min=_LEAST_NORM)
     for _ in range(_NUM_ITERATIONS):
         gram = x @ x.T

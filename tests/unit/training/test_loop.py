@@ -205,7 +205,9 @@ def test_a_part_is_named_by_whole_words(name: str, part: str, expected: bool) ->
     assert is_part(name, part) is expected
 
 
-def test_matrices_of_named_parts_step_by_muon_and_all_else_by_adamw() -> None:
+def test_matrices_of_named_parts_step_by_muon_and_all_else_by_adamw(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("limner.training.optimizer.has_bfloat16", lambda device: True)  # as torch does, wherever it is
+
     def network() -> nn.Sequential:
         torch.manual_seed(0)
         return nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
@@ -263,6 +265,21 @@ def test_orthogonalized_matrices_have_singular_values_near_one_and_the_direction
         values = (left.T @ found @ right.T).diagonal()
         assert values.min() > 0.4 and values.max() < 1.4
         assert (left.T @ found @ right.T - values.diag()).abs().max() < 0.1
+
+
+@pytest.mark.parametrize(("has_it", "error"), [(True, 1e-1), (False, 1e-5)])
+def test_muon_computes_in_bfloat16_only_where_the_machine_does(
+    has_it: bool, error: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("limner.training.optimizer.has_bfloat16", lambda device: has_it)
+    torch.manual_seed(0)
+    matrix = torch.randn(24, 16)
+    exact = matrix / matrix.norm()
+    for _ in range(5):
+        gram = exact @ exact.T
+        exact = 3.4445 * exact + (-4.7750 * gram + 2.0315 * gram @ gram) @ exact
+    found = (orthogonalized(matrix) - exact).abs().max()
+    assert found < error and (found > 1e-4) == has_it
 
 
 def test_a_resumed_run_with_muon_equals_an_uninterrupted_one(tmp_path: Path) -> None:
