@@ -35,7 +35,7 @@ def export_model(
 
     Weights that equal those of the shipped model `shared_with` are left out, and read from there; of a DALL-E, those of
     its dVAE where that is what is shared with. With `only_pictures` a CLIP leaves its words behind and becomes an
-    extractor; the calibration, which is also of words, stays behind too.
+    extractor.
 
     Raises:
         UsageError: if something is at `out` already, `shared_with` is not shipped, or what is to keep only its pictures
@@ -49,16 +49,17 @@ def export_model(
     folder = resolve(model)
     loaded: nn.Module = load_model(folder)
     tokenizer = calibration = dvae = None
-    if only_pictures:
-        if not isinstance(loaded, CLIP):
-            raise UsageError(f"{model} is a {type(loaded).__name__} and not a CLIP, whose pictures could be kept alone")
-        loaded = extractor_of(loaded)
-    elif isinstance(loaded, DALLE):
+    if isinstance(loaded, DALLE):
         drawer = load_drawer(folder)
         tokenizer, dvae = drawer.tokenizer, drawer.dvae
     elif not isinstance(loaded, DVAE):
         _, tokenizer, fingerprint = load_with_tokenizer(folder)
         calibration = read_calibration(folder, fingerprint)
+    if only_pictures:
+        if not isinstance(loaded, CLIP):
+            raise UsageError(f"{model} is a {type(loaded).__name__} and not a CLIP, whose pictures could be kept alone")
+        loaded, tokenizer = extractor_of(loaded), None
+        calibration = None if calibration is None else replace(calibration, text=None)
     is_of_dvae = dvae is not None and shared_with is not None and isinstance(load_model(shared_with), DVAE)
     dtype = torch.float16 if half else torch.float32
     with new_folder(out) as draft:

@@ -15,6 +15,7 @@ from limner.models.checkpoints import load_model, resolve, save_model
 from limner.models.dalle import DALLE, DALLEConfig, WordsConfig
 from limner.models.stir import STIR, STIRConfig, build_stir
 from limner.nn.transformer import TransformerConfig
+from limner.search.calibrate import read_calibration
 from limner.search.embedder import load_embedder
 from limner.services.exporting import export_model
 
@@ -99,6 +100,8 @@ def test_a_clip_without_its_words_sees_the_same(tmp_path: Path) -> None:
     assert exported.size_bytes < sum(path.stat().st_size for path in resolve(BASE).iterdir()) - 3e6
     clip, extractor = load_embedder(BASE), load_embedder(tmp_path / "extractor")
     assert not extractor.reads_texts
+    calibration = read_calibration(tmp_path / "extractor", extractor.fingerprint)
+    assert calibration is not None and calibration.picture and not calibration.text
     pictures = [Image.new("RGB", (80, 80), colour) for colour in ("red", "white")]
     assert np.array_equal(clip.embed_pictures(pictures), extractor.embed_pictures(pictures))
 
