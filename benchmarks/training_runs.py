@@ -2,16 +2,16 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
+
+from limner.training.logging import read_log
 
 __all__ = ["train_or_resume"]
 
 
 def train_or_resume(recipe: str, out: Path, words: Sequence[object]) -> float:
-    """Train a run by the words of the command line, or go on with it; return the minutes that this call took."""
+    """Train a run by the words of the command line, or go on with it; return the minutes that all its steps took."""
     begun = ["--resume", out] if (out / "run.json").exists() else [recipe, "--out", out, *words]
-    started = time.perf_counter()
     subprocess.run([sys.executable, "-m", "limner.cli", "train", *map(str, begun)], check=True)
-    return (time.perf_counter() - started) / 60
+    return sum(line.get("seconds", 0.0) for line in read_log(out)) / 60

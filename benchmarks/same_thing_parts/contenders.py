@@ -137,13 +137,11 @@ def by_reranker(gallery: Gallery, model: str, first: Ranking, depth: int) -> Ran
 
 
 def extractor_of(reranker: str, extractors: Sequence[Ranking]) -> Ranking:
-    """Return the extractor that a re-ranker started from: its run says so, or the model whose weights it shares."""
+    """Return the extractor that a re-ranker started from, says its run; a shipped one orders what the first found."""
     run = Path(reranker, "run.json")
-    if run.is_file():
-        initial = json.loads(run.read_text(encoding="utf-8"))["initial"]
-    else:
-        config = json.loads((resolve(reranker) / "config.json").read_text(encoding="utf-8"))
-        initial = config.get("shared", {}).get("model", "")
+    if not run.is_file():
+        return extractors[0]
+    initial = json.loads(run.read_text(encoding="utf-8"))["initial"]
     for extractor in extractors:
         if initial and resolve(initial).resolve() == resolve(extractor.source).resolve():
             return extractor

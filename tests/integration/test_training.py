@@ -228,3 +228,18 @@ def test_wrong_usage_is_one_sentence_and_leaves_nothing(
         assert (found, out) == (status, ""), (sentence, err)
         assert sentence in err and "Traceback" not in err
         assert not run.exists()
+
+
+def test_another_seed_gives_another_run_from_the_same_weights(
+    finished: Path, shapes: Path, tmp_path: Path, limner: Command
+) -> None:
+    changes = {"loop.num_steps": "4", "loop.warmup_steps": "1"}
+    for name, seed in (("first", "0"), ("same", "0"), ("other", "1")):
+        options = set_words({**SMALL, **changes, "loop.seed": seed})
+        status, _, err = limner(
+            "train", "clip", "--from", finished, "--data", shapes, "--out", tmp_path / name, *options
+        )
+        assert status == 0, err
+    weights = [load_file(tmp_path / name / "last" / "model.safetensors") for name in ("first", "same", "other")]
+    assert all((weights[0][name] == weights[1][name]).all() for name in weights[0])
+    assert any((weights[0][name] != weights[2][name]).any() for name in weights[0])

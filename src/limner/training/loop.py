@@ -28,7 +28,8 @@ __all__ = ["LoopConfig", "Monitor", "train"]
 class LoopConfig:
     """How long, how fast, how often; `accumulation_steps` batches make a step, `averaging_decay` 0 keeps no average.
 
-    Of the weights that are judged and kept, `start_share` are those that the run started from.
+    Of the weights that are judged and kept, `start_share` are those that the run started from. `seed` is of all that is
+    drawn at random; `loader.seed` follows it when it is changed, unless that is said too.
     """
 
     num_steps: Count = 2000
