@@ -177,7 +177,7 @@ def _asked(recipe: str, initial: str | None, settings: Mapping[str, str]) -> tup
         run = with_sizes_of(run, start)
         run = run if run.continues else without_muon(run)
     if "loop.seed" in settings:  # the order of pictures goes with it, or a run from given weights would be the same
-        settings = {"loader.seed": settings["loop.seed"]} | settings
+        settings = {"loader.seed": settings["loop.seed"], **settings}
     run = override(run, settings)
     if run.loop.start_share and start is None:
         raise UsageError(
