@@ -88,7 +88,7 @@ def save_model(
     description = {"kind": kind, "config": to_dict(model.config)}
     if shared_with is not None:
         base_folder = resolve(shared_with)
-        base = _tensors_and_shared(base_folder)
+        base = _tensors_with_shared(base_folder)
         own = {name: tensor for name, tensor in weights.items() if not _is_same(tensor, base.get(name))}
         if len(own) == len(weights):
             raise ModelError(f"the model shares no weights with {shared_with}; write it whole")
@@ -115,8 +115,7 @@ def load_model(model: str | Path) -> nn.Module:
             expected = {name: tuple(tensor.shape) for name, tensor in module(config).state_dict().items()}
         with safe_open(folder / "model.safetensors", framework="pt") as file:
             found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-        base = {} if shared is None else _tensors_and_shared(shared)
-        base = {name: tensor for name, tensor in base.items() if name in expected}
+        base = {name: tensor for name, tensor in _tensors_with_shared(shared).items() if name in expected}
         found = {name: tuple(tensor.shape) for name, tensor in base.items()} | found
         if found != expected:
             raise ModelError(f"{folder}: {_difference(expected, found)}; the weights do not belong to this config.json")
@@ -164,10 +163,9 @@ def _tensors(folder: Path) -> dict[str, Tensor]:
     return load_file(folder / "model.safetensors")
 
 
-def _tensors_and_shared(folder: Path) -> dict[str, Tensor]:
+def _tensors_with_shared(folder: Path | None) -> dict[str, Tensor]:
     """Return the weights of a folder, and those that it has from a shipped model, which may have some from another."""
-    shared = _read_config(folder)[2]
-    return ({} if shared is None else _tensors_and_shared(shared)) | _tensors(folder)
+    return {} if folder is None else _tensors_with_shared(_read_config(folder)[2]) | _tensors(folder)
 
 
 def _digest(folder: Path) -> str:
