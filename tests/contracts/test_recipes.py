@@ -56,7 +56,10 @@ def test_a_recipe_trains_saves_and_loads(name: str, tmp_path: Path) -> None:
 def test_a_recipe_learns_to_compare_pictures(name: str, tmp_path: Path) -> None:
     write_split_shapes(tmp_path / "set")
     # The few numbers of local STIR hardly move in twelve steps at its own rate.
-    outcome = _run(name, tmp_path, "run", [], **{"loop.optimizer.learning_rate": "0.2"} if name == "stir" else {})
+    changes = {"loop.optimizer.learning_rate": "0.2"} if name == "stir" else {}
+    if name in CONTINUING:
+        changes["initial"] = "pictograms"
+    outcome = _run(name, tmp_path, "run", [], **changes)
     losses = [line["loss"] for line in read_log(tmp_path / "run") if "loss" in line]
     assert len(losses) == 12 and min(losses[-3:]) < losses[0]
     assert 0 <= outcome.after["R@1"] <= 1
@@ -152,9 +155,15 @@ def test_pictures_learn_from_a_teacher_then_words_do_then_both_from_each_other(t
     assert {name.partition(".")[0] for name in last if not torch.equal(last[name], joint[name])} > {"vision", "text"}
 
 
+@pytest.mark.parametrize("name", CONTINUING)
+def test_a_recipe_that_goes_on_asks_for_the_run_to_go_on_from(name: str, tmp_path: Path) -> None:
+    write_shapes(tmp_path / "set")
+    with pytest.raises(UsageError, match="name it with --from"):
+        _run(name, tmp_path, "run", [])
+    assert not (tmp_path / "run").exists()
+
+
 def test_words_are_taught_only_from_where_pictures_were(taught_folder: Path) -> None:
-    with pytest.raises(UsageError, match="goes on from another run"):
-        _run("pictograms-words", taught_folder, "read", [])
     with pytest.raises(ModelError, match="objective.safetensors"):
         _run("pictograms-words", taught_folder, "read", [], initial="pictograms")
     assert not (taught_folder / "read").exists()

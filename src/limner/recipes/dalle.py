@@ -70,10 +70,16 @@ def dalle_fashion_mnist() -> Run:
         loader=LoaderConfig(batch_size=64),
         tokenizer=TokenizerConfig(vocab_size=400, dropout_rate=0.1),
         loop=LoopConfig(
-            num_steps=4000,
-            warmup_steps=100,
+            num_steps=2000,
+            warmup_steps=60,
             averaging_decay=0.995,
             validate_every=500,
-            optimizer=OptimizerConfig(learning_rate=2e-3, weight_decay=0.05, betas=(0.9, 0.96), epsilon=1e-8),
+            optimizer=OptimizerConfig(
+                learning_rate=1.5e-3,
+                weight_decay=0.05,
+                betas=(0.9, 0.96),
+                epsilon=1e-8,
+                muon={"transformer": 5.0},
+            ),
         ),
     )

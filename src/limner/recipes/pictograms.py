@@ -172,4 +172,4 @@ def pictograms_extractor() -> Run:
     loop = replace(
         run.loop, num_steps=_COMPARED, warmup_steps=30, validate_every=200, save_every=60, optimizer=optimizer
     )
-    return replace(run, model=_MODEL, loop=loop)
+    return replace(run, model=_MODEL, loop=loop, continues=True)

@@ -35,5 +35,7 @@ def ids_of_itself(query: Query, pictures: Table) -> frozenset[str]:
 
 def without(hits: Sequence[Hit], ids: frozenset[str], top: int) -> list[Hit]:
     """Return the best hits but those of some ids, ranked anew."""
+    if not ids:
+        return list(hits[:top])
     kept = [hit for hit in hits if hit.id not in ids][:top]
     return [replace(hit, rank=rank) for rank, hit in enumerate(kept, start=1)]

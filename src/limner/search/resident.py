@@ -70,6 +70,15 @@ class Resident:
         order = np.lexsort((self.positions[rows], -exact))[:top]
         return self.positions[rows[order]], exact[order]
 
+    def probes_for(self, queries: np.ndarray, positions: np.ndarray, share: float) -> int:
+        """Return how many of the cells nearest to each query hold that share of the `positions` [queries, n] given."""
+        cells = np.empty(len(self), dtype=np.int64)
+        cells[self.positions] = np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
+        nearness = queries @ self.centroids.T
+        own = np.take_along_axis(nearness, cells[positions], axis=1)
+        nearer = (nearness[:, None, :] > own[:, :, None]).sum(axis=2)
+        return 1 + int(np.quantile(nearer, share, method="inverted_cdf"))
+
     def _probe(self, query: np.ndarray, half: torch.Tensor, top: int, probes: int) -> np.ndarray:
         """Return the candidates among the rows of the nearest cells."""
         cells = np.argpartition(-(self.centroids @ query), probes)[:probes]

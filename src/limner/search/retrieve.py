@@ -35,8 +35,10 @@ _SEARCHES_FROM_DISK = 4
 _SAMPLE = 1024
 _MEASURED_QUERIES = 128
 _STALE_SHARE = 0.1
-_GOOD_RECALL = 0.985
-_MORE = 1.25
+# Cells are looked at until nearly all of the true ten best lie there; what the disk's index leaves out is then little.
+_GOOD_RECALL = 0.98
+_GOOD_RECALL_ON_DISK = 0.975
+_LEAST_PROBES = 8
 _INDEX = "vector_idx"
 _ANSWERS = ("id", "path", "caption")
 HIDDEN_COLUMNS = frozenset({"vector", "signature"})
@@ -186,23 +188,15 @@ def measure_index(table: Table, queries: np.ndarray, kind: str) -> IndexFacts:
     resident = load_resident(table)
     row_ids = np.empty_like(resident.row_ids)
     row_ids[resident.positions] = resident.row_ids
-    truth = [set(row_ids[resident.search(query, 10)[0]]) for query in queries]
-    probes, refine = 8, 10
-
-    def recall(found: Sequence[set[Any]]) -> float:
-        return float(np.mean([len(a & b) / len(a) for a, b in zip(truth, found, strict=True)]))
-
-    def in_memory() -> float:
-        return recall([set(row_ids[resident.search(query, 10, probes=probes)[0]]) for query in queries])
-
-    def on_disk() -> float:
-        rows = (_nearest(table, query, 10, probes, refine, columns=()) for query in queries)
-        return recall([set(found["_rowid"].to_numpy()) for found in rows])
-
-    while (near := in_memory()) < _GOOD_RECALL and probes < len(resident.centroids):
-        probes = round(_MORE * probes)
-    while (far := on_disk()) < _GOOD_RECALL and refine < 80:
+    best = np.stack([resident.search(query, 10)[0] for query in queries])
+    probes = max(_LEAST_PROBES, resident.probes_for(queries, best, _GOOD_RECALL))
+    truth = [set(row_ids[row]) for row in best]
+    near = _recall(truth, [set(row_ids[resident.search(query, 10, probes=probes)[0]]) for query in queries])
+    refine, far = 5, 0.0
+    while far < _GOOD_RECALL_ON_DISK and refine < 80:
         refine *= 2
+        found = (_nearest(table, query, 10, probes, refine, columns=()) for query in queries)
+        far = _recall(truth, [set(rows["_rowid"].to_numpy()) for rows in found])
     return IndexFacts(
         probes=probes,
         refine=refine,
@@ -212,6 +206,10 @@ def measure_index(table: Table, queries: np.ndarray, kind: str) -> IndexFacts:
         queries=kind,
         num_rows=len(table),
     )
+
+
+def _recall(truth: Sequence[set[Any]], found: Sequence[set[Any]]) -> float:
+    return float(np.mean([len(a & b) / len(a) for a, b in zip(truth, found, strict=True)]))
 
 
 def renew_index(table: Table, retriever: Retriever, embedder: Embedder) -> IndexFacts:

@@ -168,10 +168,16 @@ def _set_rates(optimizer: torch.optim.Optimizer, config: LoopConfig, step: int) 
 def _train_mode(objective: Objective) -> None:
     """Put all in training mode but what is locked: running statistics of a locked tower stay as they are."""
     objective.train()
-    for module in objective.modules():
-        own = list(module.parameters(recurse=False))
-        if own and not any(parameter.requires_grad for parameter in own):
-            module.eval()
+    _rest_locked(objective)
+
+
+def _rest_locked(module: nn.Module) -> None:
+    parameters = list(module.parameters())
+    if parameters and not any(parameter.requires_grad for parameter in parameters):
+        module.eval()  # with all that is in it, also what has no parameters
+        return
+    for child in module.children():
+        _rest_locked(child)
 
 
 def _validate(model: nn.Module, monitor: Monitor) -> dict[str, float]:

@@ -73,6 +73,21 @@ def test_all_cells_give_the_exact_answer_and_some_give_most_of_it():
     assert found > 0.9 * 10 * len(queries)
 
 
+@pytest.mark.parametrize("share", [0.7, 0.9, 1.0])
+def test_so_many_cells_hold_the_share_asked_for_and_one_fewer_does_not(share):
+    vectors = clustered(_ROWS)
+    resident = Resident.build(vectors, np.arange(_ROWS), train_centroids(vectors, 200), np.full(_ROWS, -1))
+    best = np.stack([resident.search(query, 10)[0] for query in queries])
+    probes = resident.probes_for(queries, best, share)
+
+    def found(probes):
+        each = [resident.search(query, 10, probes=probes)[0] for query in queries]
+        return np.mean([len(set(a) & set(b)) / 10 for a, b in zip(best, each, strict=True)])
+
+    assert 1 < probes < 200
+    assert found(probes) >= share > found(probes - 1)
+
+
 def test_centroids_are_unit_and_own_their_cells():
     vectors = clustered(500)
     centroids = train_centroids(vectors, 12)

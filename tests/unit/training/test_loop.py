@@ -146,6 +146,17 @@ def test_a_rate_of_zero_locks_a_part_and_leaves_it_bit_for_bit(tmp_path: Path) -
         assert torch.equal(tensor, before[name]) == (not name.startswith("3")), name
 
 
+def test_a_locked_part_keeps_statistics_that_have_no_weights_beside_them(tmp_path: Path) -> None:
+    objective = Regression()
+    objective.model[0] = nn.Sequential(nn.Linear(4, 16), nn.BatchNorm1d(16, affine=False), nn.Dropout(0.5))
+    before = {name: value.clone() for name, value in objective.model[0].state_dict().items()}
+    run = LoopConfig(num_steps=3, warmup_steps=1, precision="float32", optimizer=OptimizerConfig(rates={"0": 0.0}))
+    train(objective, batches, run, folder=tmp_path, monitor=quiet())
+    assert not objective.model[0][2].training and objective.model[2].training
+    for name, value in objective.model[0].state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
 def test_a_part_learns_in_its_span_only_and_a_resumed_run_keeps_to_it(tmp_path: Path) -> None:
     spans = {"0": (3, 6), "": (0, 10)}
     run = LoopConfig(
