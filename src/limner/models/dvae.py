@@ -115,7 +115,7 @@ class DVAE(nn.Module):
 
     def decode(self, codes: Codes) -> Images:
         """Return the pictures of grids of codes, in [0, 1]."""
-        return from_interval(self._pixels(self.codebook.vectors(codes))[0].sigmoid())
+        return self.decoded(codes).pictures()
 
     def reconstruct(self, images: Images) -> Images:
         """Return what is left of pictures after they went through their codes, in [0, 1]."""
@@ -132,9 +132,10 @@ class DVAE(nn.Module):
         quantized = self.codebook(features, temperature, hard=hard)
         return DVAEOutput(quantized, *self._pixels(quantized.vectors))
 
-    def expected(self, codes: Codes) -> tuple[Images, Images]:
-        """Return mean and log-scale of the logit of every mapped pixel, from codes alone."""
-        return self._pixels(self.codebook.vectors(codes))
+    def decoded(self, codes: Codes) -> DVAEOutput:
+        """Return the output of codes that are given, which have no distribution."""
+        vectors = self.codebook.vectors(codes)
+        return DVAEOutput(Quantized(vectors, codes, None, vectors.new_zeros(())), *self._pixels(vectors))
 
     def _pixels(self, vectors: Float[Tensor, "batch code_dim rows columns"]) -> tuple[Images, Images]:
         mean, log_scale = self.decoder(vectors).float().chunk(2, dim=1)

@@ -35,6 +35,9 @@ class DVAEObjectiveConfig:
     `straight_through` decodes one code a place instead of a mixture, with the mixture's gradient. Until `revive_share`
     of the run, a code that was the likeliest nowhere in `revive_after` batches is put where a feature is; 0 leaves dead
     codes alone.
+
+    In the last `decoder_share` of the run the codes of pictures stay as they are, and the decoder learns from the
+    likeliest ones, which are all that it reads afterwards: before, each place had drawn ones.
     """
 
     kind: Literal["dvae"] = "dvae"
@@ -49,6 +52,7 @@ class DVAEObjectiveConfig:
     straight_through: bool = False
     revive_after: Whole = 0
     revive_share: Share = 0.8
+    decoder_share: Share = 0.0
 
 
 class CodeUse(torch.nn.Module):
@@ -104,6 +108,8 @@ class DVAEObjective(Objective):
     def forward(self, batch: PictureBatch, step: int) -> StepOutput:
         """Return the loss of a batch in nats per dimension, its parts, and the use of codes over an epoch."""
         config, progress = self.config, step / self.num_steps
+        if progress >= 1 - config.decoder_share:
+            return self._learn_to_decode(batch.images, step)
         temperature = cosine_between(config.temperature, config.final_temperature, progress / config.temperature_share)
         weight = cosine_between(0.0, config.kl_weight, progress / config.kl_share)
         features = self.model.features(batch.images)
@@ -126,6 +132,16 @@ class DVAEObjective(Objective):
             **self.use.figures(),
         }
         return StepOutput(loss.mean(), metrics)
+
+    def _learn_to_decode(self, images: Images, step: int) -> StepOutput:
+        """Return what the likeliest codes leave to be said of pictures; no gradient reaches what chooses them."""
+        for module in (self.model.encoder, self.model.codebook):
+            module.eval()
+        with torch.no_grad():
+            codes = self.model.codes(images)
+        self.use.count(gathered(codes), step)
+        nats = negative_log_likelihood(self.model.decoded(codes), images, self.config).mean()
+        return StepOutput(nats, {"nats": nats.detach(), **self.use.figures()})
 
 
 def negative_log_likelihood(output: DVAEOutput, images: Images, config: DVAEObjectiveConfig) -> PerPicture:

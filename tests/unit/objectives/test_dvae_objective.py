@@ -85,6 +85,33 @@ def test_the_loss_is_the_bound_turned_round_once_its_weight_is_one() -> None:
     assert found.loss.item() == pytest.approx(nats + divergence * 16 / 768, rel=1e-5)
 
 
+@pytest.mark.parametrize("codebook", sorted(CODEBOOKS))
+def test_at_the_end_the_decoder_learns_what_likeliest_codes_leave_and_nothing_else_moves(codebook: str) -> None:
+    objective = build(codebook, decoder_share=0.25, likelihood="laplace", revive_after=1)
+    model, images = objective.model, some_batch().images
+    objective(some_batch(), 74).loss.backward()
+    assert codebook == "nearest" or any(parameter.grad is not None for parameter in model.codebook.parameters())
+    objective.zero_grad()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    optimizer = torch.optim.AdamW(objective.parameters(), lr=3e-3)
+    losses = []
+    for step in range(75, 100):
+        objective.train()
+        loss = objective(some_batch(), step).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+    moved = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    says = ("decoder.", "codebook.table", "codebook.expand")
+    assert moved and all(name.startswith(says) for name in moved), moved
+    model.load_state_dict(before)
+    model.eval()
+    expected = ((images - model.reconstruct(images)).abs() / 0.1 + math.log(0.2)).mean()
+    assert losses[0] == pytest.approx(expected.item(), abs=1e-3)
+
+
 def test_the_loss_does_not_depend_on_how_often_a_batch_repeats_itself() -> None:
     """Of one picture, copied: no part of the loss adds up over the batch. Rounding draws no noise."""
     objective = build("finite_scalar")
