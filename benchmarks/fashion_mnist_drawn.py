@@ -2,11 +2,13 @@
 
     python benchmarks/fashion_mnist_drawn.py RUN [--count 1000] [--guidance 1.5] [--sheet drawn.png]
 
-RUN is one of `limner train dalle-fashion-mnist`. A small classifier learns the real training pictures, and names what
-is drawn; another learns the drawn pictures, and names the real test pictures. Test pictures that went through the dVAE
-alone say how much of the rest is lost there. Distances are between the first one's
-features: the Frechet distance of drawn to training pictures stands beside that of as many test pictures, and manifold
-precision and recall are the shares of drawn pictures among training pictures and the other way round.
+RUN is one of `limner train dalle-fashion-mnist --set drawing.dvae=DVAE`. The DVAE is one of `limner train
+dvae-fashion-mnist`, whose decoder went on with `--from` it and `--set objective.decoder_share=1 --set
+loop.num_steps=600 --set loop.optimizer.learning_rate=1.5e-3`. A small classifier learns the real training pictures, and
+names what is drawn; another learns the drawn pictures, and names the real test pictures. Test pictures that went
+through the dVAE alone say how much of the rest is lost there. Distances are between the first one's features: the
+Frechet distance of drawn to training pictures stands beside that of as many test pictures, and manifold precision and
+recall are the shares of drawn pictures among training pictures and the other way round.
 """
 
 import argparse

@@ -24,7 +24,7 @@ def dvae() -> Run:
     """Return a run for drawings of 64 pixels: 8 x 8 codes of 512, and 1.1 M parameters."""
     return Run(
         model=DVAEConfig(),
-        objective=DVAEObjectiveConfig(likelihood="laplace", kl_weight=0.1, decoder_share=0.2),
+        objective=DVAEObjectiveConfig(likelihood="laplace", kl_weight=0.1),
         loader=LoaderConfig(batch_size=64, augmentation=_MIRRORED),
         tokenizer=None,
         loop=LoopConfig(
