@@ -18,6 +18,10 @@ from limner.training.optimizer import OptimizerConfig
 
 __all__ = ["dalle", "dalle_fashion_mnist"]
 
+_OPTIMIZER = OptimizerConfig(
+    learning_rate=1.5e-3, weight_decay=0.05, betas=(0.9, 0.96), epsilon=1e-8, muon={"transformer": 5.0}
+)
+
 
 def dalle() -> Run:
     """Return a run for captioned drawings: mostly English captions, three views of each picture, moved or mirrored.
@@ -45,13 +49,7 @@ def dalle() -> Run:
             warmup_steps=100,
             averaging_decay=0.998,
             validate_every=400,
-            optimizer=OptimizerConfig(
-                learning_rate=1.5e-3,
-                weight_decay=0.05,
-                betas=(0.9, 0.96),
-                epsilon=1e-8,
-                muon={"transformer": 5.0},
-            ),
+            optimizer=_OPTIMIZER,
         ),
     )
 
@@ -74,12 +72,6 @@ def dalle_fashion_mnist() -> Run:
             warmup_steps=60,
             averaging_decay=0.995,
             validate_every=500,
-            optimizer=OptimizerConfig(
-                learning_rate=1.5e-3,
-                weight_decay=0.05,
-                betas=(0.9, 0.96),
-                epsilon=1e-8,
-                muon={"transformer": 5.0},
-            ),
+            optimizer=_OPTIMIZER,
         ),
     )
