@@ -1,14 +1,17 @@
 """Are pictures of clothes that a DALL-E draws what their words say, and do they stand in for real ones?
 
     python benchmarks/fashion_mnist_drawn.py RUN [--count 1000] [--guidance 1.5] [--sheet drawn.png]
+        [--ranker CLIP --pool 2000]
 
 RUN is one of `limner train dalle-fashion-mnist --set drawing.dvae=DVAE`. The DVAE is one of `limner train
 dvae-fashion-mnist`, whose decoder went on with `--from` it and `--set objective.decoder_share=1 --set
-loop.num_steps=600 --set loop.optimizer.learning_rate=1.5e-3`. A small classifier learns the real training pictures, and
-names what is drawn; another learns the drawn pictures, and names the real test pictures. Test pictures that went
-through the dVAE alone say how much of the rest is lost there. Distances are between the first one's features: the
-Frechet distance of drawn to training pictures stands beside that of as many test pictures, and manifold precision and
-recall are the shares of drawn pictures among training pictures and the other way round.
+loop.num_steps=600 --set loop.optimizer.learning_rate=1.5e-3`. With a CLIP, one of `limner train clip-fashion-mnist`,
+a larger pool is drawn of each class, of which those are kept that it finds nearest to the words. A small classifier
+learns the real training pictures, and names what is drawn; another learns the drawn pictures, and names the real test
+pictures. Test pictures that went through the dVAE alone say how much of the rest is lost there. Distances are between
+the first one's features: the Frechet distance of drawn to training pictures stands beside that of as many test
+pictures, and manifold precision and recall are the shares of drawn pictures among training pictures and the other way
+round.
 """
 
 import argparse
@@ -28,7 +31,8 @@ from limner.data.sheet import save_sheet
 from limner.evaluation.distances import frechet_distance, precision_and_recall
 from limner.evaluation.intervals import estimate_mean
 from limner.generation.drawer import Drawer, load_drawer
-from limner.generation.sampling import Sampling
+from limner.search.embedder import Embedder, load_embedder
+from limner.services.drawing import Request, Sampling, draw
 from record import markdown_table, write_result
 
 _COMPARED = 5_000
@@ -101,11 +105,16 @@ def words_of(label: str) -> str:
     return TEMPLATES[0].format(named_thing)
 
 
-def drawn(drawer: Drawer, count: int, how: Sampling, sheet: Path | None) -> Labelled:
+def drawn(
+    drawer: Drawer, count: int, how: Sampling, sheet: Path | None, ranker: Embedder | None = None, pool: int = 0
+) -> Labelled:
+    """Draw `count` pictures of each class, the best of `pool` where there is a CLIP to say which."""
     every: list[Image.Image] = []
     for number, label in enumerate(CLASSES):
-        every += drawer.draw(words_of(label), count, seed=number, how=how, batch_size=250)
-        print(f"{label}: {count} drawn", flush=True)
+        request = Request(words=words_of(label), count=max(count, pool), keep=count, seed=number, how=how)
+        found = draw(drawer, request, ranker=ranker, report=lambda done, total, note: None, say=print)
+        every += [each.picture for each in found.drawings]
+        print(f"{label}: {request.count} drawn", flush=True)
     if sheet is not None:
         shown = [number * count + place for number in range(len(CLASSES)) for place in range(min(count, _SHOWN))]
         save_sheet([every[place] for place in shown], [CLASSES[place // count] for place in shown], sheet)
@@ -133,13 +142,18 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000, help="drawings a class")
     parser.add_argument("--guidance", type=float, default=1.5)
     parser.add_argument("--temperature", type=float, default=1.0)
+    parser.add_argument("--ranker", type=Path, help="the CLIP that keeps the best of --pool")
+    parser.add_argument("--pool", type=int, default=0, help="drawings a class of which --count are kept")
     parser.add_argument("--steps", type=int, default=2500, help="how long each classifier learns")
     parser.add_argument("--sheet", type=Path, help="draw some of each class into this file")
     options = parser.parse_args()
+    if options.pool and not options.ranker:
+        parser.error("--pool needs a CLIP that keeps the best of it: --ranker")
+    ranker = load_embedder(options.ranker) if options.ranker else None
     train, test = real(options.data, "train"), real(options.data, "test")
     how = Sampling(guidance=options.guidance, temperature=options.temperature)
     drawer = load_drawer(options.run)
-    pictures, passed = drawn(drawer, options.count, how, options.sheet), coded(drawer, test)
+    pictures, passed = drawn(drawer, options.count, how, options.sheet, ranker, options.pool), coded(drawer, test)
     judge, student = learn(train, num_steps=options.steps), learn(pictures, num_steps=options.steps)
     of_train, *others = (features(judge, each) for each in (train, pictures, passed, test))
     distances = [frechet_distance(of_train, each) for each in others]
@@ -155,11 +169,12 @@ def main() -> None:
         ["precision: shares among training pictures", *(f"{precision:.3f}" for precision, _ in shares)],
         ["recall: training pictures among these", *(f"{recall:.3f}" for _, recall in shares)],
     ]
+    kept = f", the best of {options.pool:,} by the CLIP," if options.pool else ""
     of_class = named(judge, pictures).reshape(len(CLASSES), -1).mean(axis=1)
     named_right = [[words_of(label), f"{mean:.3f}"] for label, mean in zip(CLASSES, of_class, strict=True)]
     body = (
         f"{markdown_table(['', 'drawn', 'test pictures through the dVAE', 'test pictures'], rows)}\n\n"
-        f"{options.count:,} drawings a class with guidance {options.guidance:g} and temperature "
+        f"{options.count:,} drawings a class{kept} with guidance {options.guidance:g} and temperature "
         f"{options.temperature:g}; distances between {min(_COMPARED, len(pictures.labels)):,} pictures a side; "
         "intervals of 95 %.\n\n"
         f"{markdown_table(['drawn', 'named right'], named_right)}\n"

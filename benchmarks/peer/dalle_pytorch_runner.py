@@ -69,7 +69,7 @@ def learn(config: dict, pictures: np.ndarray, out: Path) -> None:
                 temperature = max(temperature * math.exp(-1e-6 * step), 0.5)
             rate = config["learning_rate"] * 0.98 ** (step // 100 + 1)
         else:
-            temperature = cosine(1.0, 1 / 16, progress / 0.6)
+            temperature = cosine(1.0, 1 / 4, progress / 0.85)
             rate = cosine(config["learning_rate"], 0.0, progress) * min(1.0, (step + 1) / 40)
         for group in optimizer.param_groups:
             group["lr"] = rate

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch.nn import functional
 from limner.config import NotNegative, Positive, Share
 from limner.types import Images
 
-__all__ = ["UNCHANGED", "AugmentationConfig", "augment"]
+__all__ = ["UNCHANGED", "AugmentationConfig", "augment", "keeping_colours"]
 
 _LUMA = (0.299, 0.587, 0.114)
 
@@ -59,6 +59,20 @@ UNCHANGED = AugmentationConfig(
     erase_rate=0.0,
 )
 """Pictures as they are; `replace(UNCHANGED, flip_rate=0.5)` mirrors half of them and leaves the rest."""
+
+
+def keeping_colours(config: AugmentationConfig) -> AugmentationConfig:
+    """Return the same changes, but for those after which a colour has another name."""
+    return replace(
+        config,
+        saturation=min(config.saturation, 0.15),
+        hue_degrees=min(config.hue_degrees, 4.0),
+        contrast=min(config.contrast, 0.1),
+        brightness=min(config.brightness, 0.1),
+        grey_rate=0.0,
+        outline_rate=0.0,
+        invert_rate=0.0,
+    )
 
 
 def augment(images: Images, seeds: Sequence[tuple[int, ...]], config: AugmentationConfig) -> Images:

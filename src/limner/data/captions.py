@@ -9,6 +9,7 @@ import numpy as np
 
 from limner.config import Count, NotNegative, Share
 from limner.data.picture_set import PictureSet
+from limner.data.tints import TINTS, Tinted, names_a_colour
 from limner.errors import DataError
 
 __all__ = ["CaptionChoice", "Captions", "DrawnText"]
@@ -65,6 +66,7 @@ class Captions:
                 self.concepts.append(concepts.setdefault(concept, len(concepts)))
                 self._texts.append(texts)
                 self._tags.append(_by_language(table["tags"][row].as_py(), known))
+        self.num_concepts = len(concepts)
         if not self.places:
             raise DataError("no picture to train on has a caption; `limner data check` names those without")
 
@@ -95,6 +97,23 @@ class Captions:
         if generator.random() < self.choice.template_rate:
             shown = self.choice.templates[int(generator.integers(len(self.choice.templates)))].replace("{}", text)
         return DrawnText(text=shown, plain=text, number=_number_of(text))
+
+    def takes_a_tint(self, item: int) -> bool:
+        """Return whether an item has an English caption, and none that says a colour already."""
+        english = self._texts[item].get("en", [])
+        return bool(english) and not any(names_a_colour(text) for text in english)
+
+    def draw_tinted(self, item: int, tinted: Tinted) -> DrawnText:
+        """Return a caption of an item that takes a tint, with its colour, in English or another language of tints."""
+        captions, texts = TINTS[tinted.tint].captions, self._texts[item]
+        languages = [language for language in captions if texts.get(language)]
+        weights = np.cumsum([self.weight(language) for language in languages])
+        draws = tinted.draws[2:]
+        language = languages[min(int(np.searchsorted(weights, draws[0] * weights[-1], "right")), len(languages) - 1)]
+        text = texts[language][0]
+        form = captions[language][int(draws[1] * len(captions[language]))]
+        said = form.replace("{}", text)
+        return DrawnText(text=said, plain=said, number=_number_of(said))
 
     def texts(self, item: int, language: str, *, tags: bool = False) -> list[str]:
         """Return an item's captions, or its tags, in a language."""

@@ -11,6 +11,7 @@ from limner.data.captions import Captions, DrawnText
 from limner.data.lessons import Lessons
 from limner.data.picture_set import PictureSet
 from limner.data.pictures import LoaderConfig, Pixels, ShuffledPictures, read_ahead
+from limner.data.tints import Tinted, tints_of
 from limner.data.tokenizer import Tokenizer
 from limner.types import ALONE, CaptionedBatch, Images, Rank
 
@@ -64,11 +65,12 @@ class CaptionedLoader:
         """Return this rank's part of batch `number`."""
         elements, items = self.elements(number)
         seeds = [(self.config.seed, element) for element in elements]
-        tokens, drawn = self.texts(items, seeds)
+        items, tints = self._tints(elements, items)
+        tokens, drawn = self.texts(items, seeds, tints)
         return CaptionedBatch(
-            images=self.images(items, seeds),
+            images=self.pictures.images(items, seeds, tints),
             tokens=tokens,
-            concepts=torch.tensor([self.captions.concepts[item] for item in items]),
+            concepts=torch.tensor([self._concept(item, tint) for item, tint in zip(items, tints, strict=True)]),
             texts=torch.tensor([each.number for each in drawn]),
             **self._taught(items, drawn, number),
         )
@@ -85,13 +87,35 @@ class CaptionedLoader:
         """Return decoded pictures, white where they cannot be decoded any more."""
         return self.pictures.pixels(items)
 
-    def texts(self, items: Sequence[int], seeds: Sequence[tuple[int, int]]) -> tuple[torch.Tensor, list[DrawnText]]:
+    def texts(
+        self, items: Sequence[int], seeds: Sequence[tuple[int, int]], tints: Sequence[Tinted | None] | None = None
+    ) -> tuple[torch.Tensor, list[DrawnText]]:
         """Return a text of each picture, drawn by its seed, as tokens and as it was drawn."""
-        drawn = [self.captions.draw(item, seed) for item, seed in zip(items, seeds, strict=True)]
+        drawn = [
+            self.captions.draw(item, seed) if tint is None else self.captions.draw_tinted(item, tint)
+            for item, seed, tint in zip(items, seeds, tints or [None] * len(items), strict=True)
+        ]
         tokens, num_truncated = self.tokenizer.encode([each.text for each in drawn], self.text_length, seeds=seeds)
         with self._lock:
             self.num_truncated += num_truncated
         return tokens, drawn
+
+    def _tints(self, elements: Sequence[int], items: list[int]) -> tuple[list[int], list[Tinted | None]]:
+        """Return the pictures of a batch, and what becomes of them where two of the stream are one in two colours."""
+        if not self.config.tint_rate:
+            return items, [None] * len(items)
+        firsts = [self.pictures.item(element - element % 2) for element in elements]
+        tints = [
+            tints_of(element, self.config.seed, self.config.tint_rate) if self.captions.takes_a_tint(first) else None
+            for element, first in zip(elements, firsts, strict=True)
+        ]
+        chosen = [item if tint is None else first for item, first, tint in zip(items, firsts, tints, strict=True)]
+        return chosen, tints
+
+    def _concept(self, item: int, tint: Tinted | None) -> int:
+        """Return the number of what a picture shows; a red apple is neither a green one nor an apple of any colour."""
+        concept = self.captions.concepts[item]
+        return concept if tint is None else self.captions.num_concepts * (1 + tint.tint) + concept
 
     def _taught(self, items: Sequence[int], drawn: Sequence[DrawnText], number: int) -> dict[str, torch.Tensor]:
         """Return what the teacher says of the drawn texts, and a batch's share of lessons."""

@@ -10,12 +10,13 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from limner.config import Count, Seed, Whole
-from limner.data.augmentation import AugmentationConfig, augment
+from limner.config import Count, Seed, Share, Whole
+from limner.data.augmentation import AugmentationConfig, augment, keeping_colours
 from limner.data.captions import CaptionChoice
 from limner.data.decoding import decode_picture, square
 from limner.data.picture_set import PictureSet
 from limner.data.pixels import Pixels, images_of
+from limner.data.tints import Tinted, tinted
 from limner.errors import DataError, PictureError
 from limner.types import ALONE, Images, PictureBatch, Rank
 
@@ -29,7 +30,10 @@ _AT_A_TIME = 32
 
 @dataclass(frozen=True, kw_only=True)
 class LoaderConfig:
-    """Batch and lessons over all processes, seed, threads that read ahead, and decoded pictures kept in memory."""
+    """Batch and lessons over all processes, seed, threads that read ahead, and decoded pictures kept in memory.
+
+    `tint_rate` is the share of captioned pictures drawn in one colour that their captions name (`data/tints.py`).
+    """
 
     batch_size: Count = 256
     seed: Seed = 0
@@ -39,6 +43,7 @@ class LoaderConfig:
     cache_bytes: Whole = 2 << 30
     captions: CaptionChoice = field(default_factory=CaptionChoice)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    tint_rate: Share = 0.0
 
 
 class ShuffledPictures:
@@ -71,14 +76,27 @@ class ShuffledPictures:
         elements = range(first, first + self.config.batch_size)[self.rank.part(self.config.batch_size)]
         return elements, [self.item(element) for element in elements]
 
-    def images(self, items: Sequence[int], seeds: Sequence[tuple[int, int]]) -> Images:
-        """Return pictures, each changed at random by its seed."""
+    def images(
+        self, items: Sequence[int], seeds: Sequence[tuple[int, int]], tints: Sequence[Tinted | None] | None = None
+    ) -> Images:
+        """Return pictures, each changed at random by its seed; those with a tint are drawn in that colour."""
         parts = [slice(first, first + _AT_A_TIME) for first in range(0, len(items), _AT_A_TIME)]
-        return torch.cat([self._changed(items[part], seeds[part]) for part in parts])
+        return torch.cat([self._changed(items[part], seeds[part], tints and tints[part]) for part in parts])
 
-    def _changed(self, items: Sequence[int], seeds: Sequence[tuple[int, int]]) -> Images:
+    def _changed(
+        self, items: Sequence[int], seeds: Sequence[tuple[int, int]], tints: Sequence[Tinted | None] | None
+    ) -> Images:
         images = images_of(self.pixels(items))
-        return augment(images, seeds, self.config.augmentation)
+        augmentation = self.config.augmentation
+        coloured = {place: tint for place, tint in enumerate(tints or ()) if tint is not None}
+        if not coloured:
+            return augment(images, seeds, augmentation)
+        images[list(coloured)] = tinted(images[list(coloured)], list(coloured.values()))
+        others = [place for place in range(len(items)) if place not in coloured]
+        for places, config in ((others, augmentation), (list(coloured), keeping_colours(augmentation))):
+            if places:
+                images[places] = augment(images[places], [seeds[place] for place in places], config)
+        return images
 
     def pixels(self, items: Sequence[int]) -> list[Pixels]:
         """Return decoded pictures, white where they cannot be decoded any more; what is not kept is read together."""

@@ -11,7 +11,8 @@ from tests.shapes import shape_records, write_shapes
 from limner.data.augmentation import AugmentationConfig
 from limner.data.captions import CaptionChoice, Captions
 from limner.data.loader import CaptionedLoader, LoaderConfig
-from limner.data.picture_set import PictureSet, Record
+from limner.data.picture_set import Caption, PictureSet, Record
+from limner.data.tints import TINTS
 from limner.data.tokenizer import Tokenizer, TokenizerConfig
 from limner.errors import DataError
 from limner.types import ALONE, CaptionedBatch, Rank
@@ -69,6 +70,47 @@ def test_ranks_share_the_batch_of_one_process(num_ranks: int, pictures: PictureS
     assert torch.equal(whole.images, torch.cat([part.images for part in parts]))
     for name in ("concepts", "texts", "tokens"):
         assert torch.equal(getattr(whole, name), torch.cat([getattr(part, name) for part in parts])), name
+
+
+def colourless(folder: Path) -> PictureSet:
+    def plain(caption: Caption) -> Caption:
+        return dataclasses.replace(caption, text=" ".join(caption.text.split()[-1:]))
+
+    records = [
+        dataclasses.replace(record, captions=tuple(plain(caption) for caption in record.captions))
+        for record in shape_records()
+    ]
+    return PictureSet.write(folder, records)
+
+
+@pytest.mark.parametrize("num_ranks", [2, 5])
+def test_tints_do_not_depend_on_the_number_of_processes(num_ranks: int, tmp_path: Path, tokenizer: Tokenizer) -> None:
+    pictures = colourless(tmp_path / "set")
+    whole = loader(pictures, tokenizer, tint_rate=0.6).batch(4)
+    ranks = [Rank(rank, num_ranks) for rank in range(num_ranks)]
+    parts = [loader(pictures, tokenizer, tint_rate=0.6, rank=rank).batch(4) for rank in ranks]
+    assert torch.equal(whole.images, torch.cat([part.images for part in parts]))
+    for name in ("concepts", "texts", "tokens"):
+        assert torch.equal(getattr(whole, name), torch.cat([getattr(part, name) for part in parts])), name
+
+
+def test_tinted_pictures_come_as_two_of_one_thing_with_texts_that_say_their_colours(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    stream = loader(colourless(tmp_path / "set"), tokenizer, tint_rate=1.0, captions=CaptionChoice(languages={"en": 1}))
+    elements, items = stream.elements(0)
+    chosen, tints = stream._tints(elements, items)
+    assert chosen[::2] == chosen[1::2] == items[::2]
+    _, texts = stream.texts(chosen, [(3, element) for element in elements], tints)
+    for tint, drawn in zip(tints, texts, strict=True):
+        assert tint is not None and TINTS[tint.tint].name in drawn.text
+    batch = stream.batch(0)
+    assert all(one != other for one, other in itertools.pairwise(batch.concepts.tolist()[:2]))
+    assert len(set(batch.concepts.tolist())) > 6
+
+
+def test_captions_that_say_a_colour_take_no_other(pictures: PictureSet, tokenizer: Tokenizer) -> None:
+    assert equal(loader(pictures, tokenizer).batch(2), loader(pictures, tokenizer, tint_rate=1.0).batch(2))
 
 
 def test_a_set_smaller_than_a_batch_still_fills_it(pictures: PictureSet, tokenizer: Tokenizer) -> None:
