@@ -64,20 +64,16 @@ def judge(embedder: Embedder, chosen: Sequence[Thing]) -> dict[str, Estimate]:
     """Return how often the first of all pictures is right, has the colour, or shows the thing."""
     vectors = embedder.embed_pictures(in_every_colour([thing.picture for thing in chosen]))
     asked = embedder.embed_texts([f"{tint.name} {thing.words}" for thing in chosen for tint in TINTS])
-    best = (asked @ vectors.T).argmax(axis=1)
-    own = np.arange(len(asked))
-    count = len(TINTS)
-    within = (asked @ vectors.T).reshape(len(chosen), count, len(chosen), count)
-    of_thing = np.stack([within[place, :, place] for place in range(len(chosen))]).argmax(axis=2)
-    groups = own // count
-    return {
-        "the picture": estimate_mean((best == own).astype(np.float64), groups),
-        "its colour": estimate_mean((best % count == own % count).astype(np.float64), groups),
-        "its thing": estimate_mean((best // count == own // count).astype(np.float64), groups),
-        "its colour among its thing's": estimate_mean(
-            (of_thing == np.arange(count)).ravel().astype(np.float64), groups
-        ),
+    scores = asked @ vectors.T
+    best, own, count = scores.argmax(axis=1), np.arange(len(asked)), len(TINTS)
+    among_own = scores.reshape(len(chosen), count, len(chosen), count)[range(len(chosen)), :, range(len(chosen))]
+    right = {
+        "the picture": best == own,
+        "its colour": best % count == own % count,
+        "its thing": best // count == own // count,
+        "its colour among its thing's": among_own.argmax(axis=2).ravel() == own % count,
     }
+    return {name: estimate_mean(found.astype(np.float64), own // count) for name, found in right.items()}
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from torch.nn import functional
 from limner.config import NotNegative, Positive, Share
 from limner.types import Images
 
-__all__ = ["UNCHANGED", "AugmentationConfig", "augment", "keeping_colours"]
+__all__ = ["UNCHANGED", "AugmentationConfig", "augment", "keeping_colours", "luminance"]
 
 _LUMA = (0.299, 0.587, 0.114)
 
@@ -59,6 +59,11 @@ UNCHANGED = AugmentationConfig(
     erase_rate=0.0,
 )
 """Pictures as they are; `replace(UNCHANGED, flip_rate=0.5)` mirrors half of them and leaves the rest."""
+
+
+def luminance(images: Images) -> Float[Tensor, "batch 1 height width"]:
+    """Return how light every pixel of pictures is (Rec. 601)."""
+    return torch.einsum("c,bchw->bhw", torch.tensor(_LUMA), images).unsqueeze(1)
 
 
 def keeping_colours(config: AugmentationConfig) -> AugmentationConfig:
@@ -152,7 +157,7 @@ def _outline(images: Images, draws: Float32[np.ndarray, " batch"], config: Augme
     chosen = torch.from_numpy(draws < config.outline_rate + config.ink_rate)
     if not bool(chosen.any()):
         return images
-    grey = torch.einsum("c,bchw->bhw", torch.tensor(_LUMA), images[chosen]).unsqueeze(1)
+    grey = luminance(images[chosen])
     high = functional.max_pool2d(grey, 3, stride=1, padding=1)
     low = -functional.max_pool2d(-grey, 3, stride=1, padding=1)
     lines = (1 - ((high - low) * 2.5).clamp(0, 1)).expand(-1, 3, -1, -1)

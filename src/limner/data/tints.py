@@ -14,6 +14,7 @@ from einops import rearrange
 from jaxtyping import Float32
 from torch import Tensor
 
+from limner.data.augmentation import luminance
 from limner.types import Images
 
 __all__ = ["TINTS", "Tint", "Tinted", "names_a_colour", "tinted", "tints_of"]
@@ -84,15 +85,11 @@ def tinted(images: Images, changes: Sequence[Tinted]) -> Images:
         torch.tensor([getattr(TINTS[change.tint], end) for change in changes]) for end in ("darker", "lighter")
     )
     colours = rearrange(torch.lerp(darker, lighter, draws[:, :1]), "b c -> b c 1 1")
-    darkness = 1 - _luminance(images)
+    darkness = 1 - luminance(images)
     drawn = 1 - darkness.clamp(0, 1).sqrt() * (1 - colours)
     lines = ((darkness - 1 + _LINES) / _LINES).clamp(0, 1)
     is_lined = rearrange(draws[:, 1] < _LINE_RATE, "b -> b 1 1 1") & _has_fills(darkness)
     return torch.where(is_lined, drawn * (1 - lines), drawn).clamp(0, 1)
-
-
-def _luminance(images: Images) -> Float32[Tensor, "batch 1 height width"]:
-    return torch.einsum("c,bchw->bhw", torch.tensor((0.299, 0.587, 0.114)), images).unsqueeze(1)
 
 
 def _has_fills(darkness: Float32[Tensor, "batch 1 height width"]) -> Tensor:

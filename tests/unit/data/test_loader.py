@@ -47,6 +47,12 @@ def equal(one: CaptionedBatch, other: CaptionedBatch) -> bool:
     return all(a is b is None or torch.equal(a, b) for a, b in pairs)
 
 
+def check_parts(whole: CaptionedBatch, parts: list[CaptionedBatch]) -> None:
+    assert torch.equal(whole.images, torch.cat([part.images for part in parts]))
+    for name in ("concepts", "texts", "tokens"):
+        assert torch.equal(getattr(whole, name), torch.cat([getattr(part, name) for part in parts])), name
+
+
 def test_a_stream_started_later_is_the_rest_of_the_stream(pictures: PictureSet, tokenizer: Tokenizer) -> None:
     whole = list(itertools.islice(loader(pictures, tokenizer).batches(0), 12))
     later = list(itertools.islice(loader(pictures, tokenizer, num_threads=4, num_ahead=7).batches(7), 5))
@@ -67,9 +73,7 @@ def test_each_epoch_shows_every_picture_once_in_another_order(pictures: PictureS
 def test_ranks_share_the_batch_of_one_process(num_ranks: int, pictures: PictureSet, tokenizer: Tokenizer) -> None:
     whole = loader(pictures, tokenizer).batch(4)
     parts = [loader(pictures, tokenizer, rank=Rank(rank, num_ranks)).batch(4) for rank in range(num_ranks)]
-    assert torch.equal(whole.images, torch.cat([part.images for part in parts]))
-    for name in ("concepts", "texts", "tokens"):
-        assert torch.equal(getattr(whole, name), torch.cat([getattr(part, name) for part in parts])), name
+    check_parts(whole, parts)
 
 
 def colourless(folder: Path) -> PictureSet:
@@ -89,9 +93,7 @@ def test_tints_do_not_depend_on_the_number_of_processes(num_ranks: int, tmp_path
     whole = loader(pictures, tokenizer, tint_rate=0.6).batch(4)
     ranks = [Rank(rank, num_ranks) for rank in range(num_ranks)]
     parts = [loader(pictures, tokenizer, tint_rate=0.6, rank=rank).batch(4) for rank in ranks]
-    assert torch.equal(whole.images, torch.cat([part.images for part in parts]))
-    for name in ("concepts", "texts", "tokens"):
-        assert torch.equal(getattr(whole, name), torch.cat([getattr(part, name) for part in parts])), name
+    check_parts(whole, parts)
 
 
 def test_tinted_pictures_come_as_two_of_one_thing_with_texts_that_say_their_colours(
