@@ -87,7 +87,7 @@ class Captions:
         """Return a text of an item; the same seed gives the same text."""
         generator = np.random.Generator(np.random.Philox(key=[seed[0] + (1 << 32), seed[1]]))
         texts, tags = self._texts[item], self._tags[item]
-        language = self._draw_language(sorted(texts), generator)
+        language = self._language_at(generator.random(), sorted(texts))
         if tags.get(language) and generator.random() < self.choice.tag_rate:
             count = min(int(generator.integers(1, self.choice.most_tags + 1)), len(tags[language]))
             text = ", ".join(str(tag) for tag in generator.choice(tags[language], size=count, replace=False))
@@ -106,13 +106,10 @@ class Captions:
     def draw_tinted(self, item: int, tinted: Tinted) -> DrawnText:
         """Return a caption of an item that takes a tint, with its colour, in English or another language of tints."""
         captions, texts = TINTS[tinted.tint].captions, self._texts[item]
-        languages = [language for language in captions if texts.get(language)]
-        weights = np.cumsum([self.weight(language) for language in languages])
-        draws = tinted.draws[2:]
-        language = languages[min(int(np.searchsorted(weights, draws[0] * weights[-1], "right")), len(languages) - 1)]
-        text = texts[language][0]
+        draws = tinted.draws[2:].tolist()
+        language = self._language_at(draws[0], [language for language in captions if texts.get(language)])
         form = captions[language][int(draws[1] * len(captions[language]))]
-        said = form.replace("{}", text)
+        said = form.replace("{}", texts[language][0])
         return DrawnText(text=said, plain=said, number=_number_of(said))
 
     def texts(self, item: int, language: str, *, tags: bool = False) -> list[str]:
@@ -136,11 +133,11 @@ class Captions:
         """Return how often a language is drawn, relative to others."""
         return self.choice.languages.get(language, self.choice.languages.get("*", 0.0))
 
-    def _draw_language(self, languages: list[str], generator: np.random.Generator) -> str:
+    def _language_at(self, place: float, languages: list[str]) -> str:
+        """Return the language at a place in [0, 1) of all, laid side by side as wide as their weights."""
         weights = np.array([self.weight(language) for language in languages])
-        if not weights.sum():
-            return languages[int(generator.integers(len(languages)))]
-        return languages[int(generator.choice(len(languages), p=weights / weights.sum()))]
+        ends = np.cumsum(weights if weights.any() else np.ones_like(weights))
+        return languages[int(np.searchsorted(ends / ends[-1], place, "right"))]
 
 
 def _by_language(
