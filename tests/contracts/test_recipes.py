@@ -153,6 +153,9 @@ def test_pictures_learn_from_a_teacher_then_words_do_then_both_from_each_other(t
     _run("pictograms-joint", taught_folder, "joint", said, initial=str(taught_folder / "read"))
     joint = load_embedder(taught_folder / "joint").model.state_dict()
     assert {name.partition(".")[0] for name in last if not torch.equal(last[name], joint[name])} > {"vision", "text"}
+    _run("pictograms-colours", taught_folder, "colours", said, initial=str(taught_folder / "joint"))
+    colours = load_embedder(taught_folder / "colours").model.state_dict()
+    assert {name.partition(".")[0] for name in last if not torch.equal(joint[name], colours[name])} > {"vision", "text"}
 
 
 @pytest.mark.parametrize("name", CONTINUING)

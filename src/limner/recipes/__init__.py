@@ -10,6 +10,7 @@ from limner.recipes.fashion_mnist import clip_fashion_mnist
 from limner.recipes.metric import metric
 from limner.recipes.pictograms import (
     pictograms,
+    pictograms_colours,
     pictograms_extractor,
     pictograms_joint,
     pictograms_pictures,
@@ -30,6 +31,7 @@ RECIPES: dict[str, Callable[[], Run]] = {
     "dvae-fashion-mnist": dvae_fashion_mnist,
     "metric": metric,
     "pictograms": pictograms,
+    "pictograms-colours": pictograms_colours,
     "pictograms-extractor": pictograms_extractor,
     "pictograms-joint": pictograms_joint,
     "pictograms-pictures": pictograms_pictures,

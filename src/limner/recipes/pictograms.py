@@ -7,13 +7,15 @@ limner train pictograms $SETS --out a
 limner train pictograms-pictures --from a $SETS --out b
 limner train pictograms-words --from b --data pictograms --data openclipart --data icons --out c
 limner train pictograms-joint --from c $SETS --out d
-limner train pictograms-extractor --from d --data pictograms --out e
+limner train pictograms-colours --from d $SETS --out e
+limner train pictograms-extractor --from e --data pictograms --out f
 
 SETS="--data pictograms --data openclipart --data icons --data pictograms --data openclipart": icons widen what the
 pictures show but are drawn in few styles, so the other sets are read twice as often. First the pictures learn from a
 teacher of words, and the map from the teacher with them; then they go on while the map stays; then a text tower learns
-to say what the map says; in the end both towers learn from each other. Every run keeps its last weights. The extractor
-is for asking by pictures alone: what the CLIP sees, moved so that drawings of one concept lie together.
+to say what the map says; then both towers learn from each other, and in the end which colours things have. Every run
+keeps its last weights. The extractor is for asking by pictures alone: what the CLIP sees, moved so that drawings of one
+concept lie together.
 """
 
 from dataclasses import replace
@@ -33,11 +35,18 @@ from limner.recipes.metric import metric
 from limner.training.loop import LoopConfig
 from limner.training.optimizer import OptimizerConfig
 
-__all__ = ["pictograms", "pictograms_extractor", "pictograms_joint", "pictograms_pictures", "pictograms_words"]
+__all__ = [
+    "pictograms",
+    "pictograms_colours",
+    "pictograms_extractor",
+    "pictograms_joint",
+    "pictograms_pictures",
+    "pictograms_words",
+]
 
 _ALIGNED, _MAPPED = 40, 300
 """The steps up to which projections learn before the frozen trunk, and up to which the teacher's map learns."""
-_SEEN, _READ, _JOINED, _COMPARED = 2400, 8000, 700, 600
+_SEEN, _READ, _JOINED, _COLOURED, _COMPARED = 2400, 8000, 700, 1700, 600
 """The steps of the other runs."""
 
 
@@ -162,6 +171,27 @@ def pictograms_joint() -> Run:
             ),
         ),
         continues=True,
+    )
+
+
+def pictograms_colours() -> Run:
+    """Return the run in which colours are told apart, started from `pictograms_joint`.
+
+    Until here a picture was the same to the towers in any hue; now a third of the pictures ask for theirs by name.
+    """
+    run = pictograms_joint()
+    augmentation = replace(_AUGMENTATION, hue_degrees=10.0, grey_rate=0.08)
+    rates = {"vision": 0.25, "text": 0.2, "text_projection": 0.2} | _LOCKED
+    return replace(
+        run,
+        loader=replace(run.loader, tint_rate=0.35, augmentation=augmentation),
+        loop=replace(
+            run.loop,
+            num_steps=_COLOURED,
+            validate_every=_COLOURED,
+            start_share=0.25,
+            optimizer=replace(run.loop.optimizer, learning_rate=5e-4, rates=rates),
+        ),
     )
 
 
