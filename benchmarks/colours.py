@@ -28,7 +28,7 @@ from limner.search.embedder import Embedder, load_embedder
 from record import markdown_table, percent, write_result
 
 _SIZE = 128
-_AS_DRAWN = np.array([0.5, 0.9, 0.0, 0.0], dtype=np.float32)
+_WHOLE = np.array([0.5, 0.5, 0.0, 0.0], dtype=np.float32)
 _LAB = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB")
 _WHITE, _COLOURED, _NEAR, _MOST = 0.93, 20, 40, 0.6
 """What is lighter is ground; from which chroma a point has a colour; how far in CIELAB it may be from a tint; and which
@@ -87,7 +87,7 @@ def in_every_colour(pictures: Sequence[Image.Image]) -> list[Image.Image]:
     found: list[Image.Image] = []
     for picture in pictures:
         images = stack_images([picture] * len(TINTS), _SIZE)
-        found += pictures_of(tinted(images, [Tinted(number, _AS_DRAWN) for number in range(len(TINTS))]))
+        found += pictures_of(tinted(images, [Tinted(number, _WHOLE) for number in range(len(TINTS))]))
     return found
 
 

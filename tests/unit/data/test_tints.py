@@ -5,7 +5,7 @@ import torch
 from limner.data.tints import TINTS, Tint, Tinted, names_a_colour, tinted, tints_of
 
 
-def of(tint: int, *, line: float = 0.9) -> Tinted:
+def of(tint: int, *, line: float = 0.5) -> Tinted:
     return Tinted(tint, np.array([0.5, line, 0.0, 0.0], dtype=np.float32))
 
 
@@ -30,6 +30,25 @@ def test_lines_stay_black_around_what_is_filled_and_take_the_colour_where_nothin
     found = tinted(torch.cat([filled, lines]), [of(0, line=0.1)] * 2)
     assert found[0, :, 0, 0].max() < 0.01 < found[0, 0, 4, 4] - found[0, 2, 4, 4]
     assert torch.allclose(found[1, :, 0, 0], colour(TINTS[0]), atol=1e-6)
+
+
+def test_only_what_has_the_most_frequent_hue_is_repainted_and_keeps_its_shades() -> None:
+    images = torch.ones(1, 3, 10, 10)
+    images[0, :, :6] = torch.tensor([0.8, 0.1, 0.1])[:, None, None]
+    images[0, :, 5] = torch.tensor([0.4, 0.05, 0.05])[:, None]
+    images[0, :, 7] = torch.tensor([0.1, 0.7, 0.2])[:, None]
+    images[0, :, 8] = 0
+    blue = [tint.name for tint in TINTS].index("blue")
+    found = tinted(images, [of(blue, line=0.9)])[0]
+    body, shadow = found[:, 0, 0], found[:, 5, 0]
+    assert body[2] > 1.3 * max(body[0], body[1]) and shadow[2] > 2 * shadow[0] and bool((shadow < body).all())
+    assert torch.equal(found[:, 6:], images[0, :, 6:])
+
+
+def test_a_picture_without_a_colour_is_drawn_in_one() -> None:
+    images = torch.ones(1, 3, 8, 8)
+    images[:, :, 2:6, 2:6] = 0
+    assert torch.equal(tinted(images, [of(0, line=0.9)]), tinted(images, [of(0, line=0.5)]))
 
 
 def test_two_that_follow_each_other_are_both_changed_and_differ_in_colour() -> None:
