@@ -70,15 +70,17 @@ def lab(points: np.ndarray) -> np.ndarray:
     return np.concatenate([found[:, :1] / 2.55, found[:, 1:].view(np.int8)], axis=1).astype(np.float64)
 
 
+_TINTS_IN_LAB = lab(np.array([(tint.darker, tint.lighter) for tint in TINTS if tint.name != "black"]).mean(axis=1))
+
+
 def plain_colour(picture: Image.Image) -> int | None:
     """Return the number of the tint, black left out, that most of what is not white comes near to, if there is one."""
-    middles = np.array([(tint.darker, tint.lighter) for tint in TINTS if tint.name != "black"]).mean(axis=1)
     points = np.asarray(picture.convert("RGB").resize((32, 32), Image.Resampling.BOX)).reshape(-1, 3) / 255
     drawn = lab(points[points.min(axis=1) < _WHITE])
     coloured = drawn[np.hypot(drawn[:, 1], drawn[:, 2]) > _COLOURED]
-    distances = np.linalg.norm(coloured[:, None] - lab(middles), axis=2)
+    distances = np.linalg.norm(coloured[:, None] - _TINTS_IN_LAB, axis=2)
     near = distances.argmin(axis=1)[distances.min(axis=1) < _NEAR] if len(coloured) else np.zeros(0, dtype=int)
-    counts = np.bincount(near, minlength=len(middles))
+    counts = np.bincount(near, minlength=len(_TINTS_IN_LAB))
     return int(counts.argmax()) if counts.max() > _MOST * max(len(drawn), 1) else None
 
 

@@ -181,7 +181,7 @@ def pictograms_colours() -> Run:
     """
     run = pictograms_joint()
     augmentation = replace(_AUGMENTATION, hue_degrees=10.0, grey_rate=0.08)
-    rates = {"vision": 0.25, "text": 0.2, "text_projection": 0.2} | _LOCKED
+    rates = run.loop.optimizer.rates | {"text": 0.2, "text_projection": 0.2}
     return replace(
         run,
         loader=replace(run.loader, tint_rate=0.35, augmentation=augmentation),
