@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -50,6 +51,15 @@ def shape_records(sizes: tuple[int, ...] = (9, 12, 15, 18), split: str = "") -> 
 
 def write_shapes(path: Path) -> PictureSet:
     return PictureSet.write(path, shape_records())
+
+
+def write_colourless_shapes(path: Path) -> PictureSet:
+    """With captions that say the shape alone."""
+    records = list(shape_records())
+    captions = [[replace(said, text=said.text.split()[-1]) for said in record.captions] for record in records]
+    return PictureSet.write(
+        path, [replace(record, captions=tuple(said)) for record, said in zip(records, captions, strict=True)]
+    )
 
 
 def write_split_shapes(path: Path) -> PictureSet:

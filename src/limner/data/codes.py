@@ -18,13 +18,13 @@ from limner.types import CodesBatch
 __all__ = ["CodeRows", "CodeTable", "CodedPictures", "CodesLoader"]
 
 CodeRows = Int32[np.ndarray, "items views places"]
-EmbeddingRows = Float32[np.ndarray, "items embed_dim"]
+EmbeddingRows = Float32[np.ndarray, "items views embed_dim"]
 
 _STREAM = 3
 
 
 class CodedPictures(NamedTuple):
-    """The codes of several views of every picture and, where a CLIP says what it shows, its embedding."""
+    """The codes of several views of every picture and, where a CLIP says what they show, its embeddings."""
 
     codes: CodeRows
     embeddings: EmbeddingRows | None = None
@@ -97,10 +97,12 @@ class CodesLoader:
         """Return batch `number`."""
         elements, items = self.loader.elements(number)
         seeds = [(self.loader.config.seed, element) for element in elements]
-        tokens, _ = self.loader.texts(items, seeds)
-        rows = self.codes[items, [self._view(seed) for seed in seeds]]
-        embeddings = None if self.embeddings is None else torch.from_numpy(self.embeddings[items])
-        return CodesBatch(tokens=tokens, codes=torch.from_numpy(rows).long(), embeddings=embeddings)
+        num_views = self.codes.shape[1]
+        views = [self._view(seed) for seed in seeds]
+        tints = [self.loader.tint_of_view(item, view, num_views) for item, view in zip(items, views, strict=True)]
+        tokens, _ = self.loader.texts(items, seeds, tints)
+        embeddings = None if self.embeddings is None else torch.from_numpy(self.embeddings[items, views])
+        return CodesBatch(tokens=tokens, codes=torch.from_numpy(self.codes[items, views]).long(), embeddings=embeddings)
 
     def _view(self, seed: Sequence[int]) -> int:
         generator = np.random.Generator(np.random.Philox(np.random.SeedSequence([*seed, _STREAM])))

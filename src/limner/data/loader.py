@@ -11,11 +11,15 @@ from limner.data.captions import Captions, DrawnText
 from limner.data.lessons import Lessons
 from limner.data.picture_set import PictureSet
 from limner.data.pictures import LoaderConfig, Pixels, ShuffledPictures, read_ahead
+from limner.data.pixels import images_of
 from limner.data.tints import Tinted, tints_of
 from limner.data.tokenizer import Tokenizer
 from limner.types import ALONE, CaptionedBatch, Images, Rank
 
 __all__ = ["CaptionedLoader", "LoaderConfig", "read_ahead"]
+
+_VIEWS = 1 << 40
+"""Where the seeds of views begin, behind those of any stream."""
 
 
 class CaptionedLoader:
@@ -82,6 +86,19 @@ class CaptionedLoader:
     def images(self, items: Sequence[int], seeds: Sequence[tuple[int, int]]) -> Images:
         """Return pictures, each changed at random by its seed."""
         return self.pictures.images(items, seeds)
+
+    def view(self, items: Sequence[int], view: int, num_views: int) -> Images:
+        """Return a view of pictures: the first as they are, others changed at random, a share of them in a colour."""
+        if not view:
+            return images_of(self.pixels(items))
+        seeds = [(self.config.seed, _VIEWS + item * num_views + view) for item in items]
+        return self.pictures.images(items, seeds, [self.tint_of_view(item, view, num_views) for item in items])
+
+    def tint_of_view(self, item: int, view: int, num_views: int) -> Tinted | None:
+        """Return the colour that a view of a picture has been given, None if it has its own."""
+        if not view or not self.config.tint_rate or not self.captions.takes_a_tint(item):
+            return None
+        return tints_of(_VIEWS + 2 * (item * num_views + view), self.config.seed, self.config.tint_rate)
 
     def pixels(self, items: Sequence[int]) -> list[Pixels]:
         """Return decoded pictures, white where they cannot be decoded any more."""

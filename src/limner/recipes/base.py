@@ -76,8 +76,9 @@ class RankingConfig:
 class DrawingConfig:
     """The run or model folder of the dVAE whose codes are learned, and in how many views each picture is encoded.
 
-    The first view is the picture as it is, the others are changed at random as the loader's augmentation says. `words`
-    names a CLIP whose tokens the DALL-E begins with, and whose embedding of the whole text it reads before it draws.
+    The first view is the picture as it is, the others are changed at random as the loader's augmentation and
+    `tint_rate` say. `words` names a CLIP whose tokens the DALL-E begins with, and whose embedding of the whole text it
+    reads before it draws.
     """
 
     dvae: str = ""

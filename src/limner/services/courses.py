@@ -18,7 +18,7 @@ from limner.data.lessons import Lessons, Vectors
 from limner.data.loader import CaptionedLoader
 from limner.data.picture_set import PictureSet
 from limner.data.pictures import PictureLoader
-from limner.data.progress import Say
+from limner.data.progress import Report, Say
 from limner.data.ranking import RankingLoader, SideKind
 from limner.data.tokenizer import Tokenizer
 from limner.evaluation.reconstruction import reconstruction_figures
@@ -79,6 +79,7 @@ class Material:
     speaker: Embedder | None
     start: Start | None
     start_folder: Path | None
+    report: Report
     say: Say
 
     @property
@@ -287,7 +288,13 @@ def _dalle(material: Material) -> Course:
     captioned = _loader(material, image_size=dvae.config.image_size)
     speaker = material.speaker if config.picture_rate else None
     coded = code_pictures(
-        dvae, speaker, captioned, material.out / "codes", num_views=run.drawing.num_views, say=material.say
+        dvae,
+        speaker,
+        captioned,
+        material.out / "codes",
+        num_views=run.drawing.num_views,
+        report=material.report,
+        say=material.say,
     )
     if speaker is not None and coded.embeddings is not None:
         items = range(0, len(captioned.captions), -(-len(captioned.captions) // _MOST_AVERAGED))

@@ -214,7 +214,7 @@ def resume_run(out: Path, *, report: Report, say: Say) -> TrainingReport:
 def help_run(out: Path) -> None:
     """Be another process that torchrun started: bring this one's part of every batch, until the run has ended."""
     wait_for_all_ranks()  # until the first has made the run's folder
-    material = _material(out, _read(out), say=_silent)
+    material = _material(out, _read(out), report=_silent, say=_silent)
     wait_for_all_ranks()  # until the first has kept what is worked out before the first step
     course = COURSES[material.run.objective.kind](material)
     nothing = Monitor(log=_silent, validate=lambda _: {}, keep=_silent)
@@ -273,7 +273,7 @@ def _read(out: Path) -> _Ready:
     )
 
 
-def _material(out: Path, ready: _Ready, *, say: Say) -> Material:
+def _material(out: Path, ready: _Ready, *, report: Report, say: Say) -> Material:
     run = ready.run
     return Material(
         out=out,
@@ -288,6 +288,7 @@ def _material(out: Path, ready: _Ready, *, say: Say) -> Material:
         speaker=ready.speaker,
         start=ready.start,
         start_folder=ready.start_folder,
+        report=report,
         say=say,
     )
 
@@ -295,7 +296,7 @@ def _material(out: Path, ready: _Ready, *, say: Say) -> Material:
 def _go_on(out: Path, ready: _Ready, *, report: Report, say: Say) -> TrainingReport:
     run, start = ready.run, ready.start
     wait_for_all_ranks()
-    material = _material(out, ready, say=say)
+    material = _material(out, ready, report=report, say=say)
     course = COURSES[run.objective.kind](material)
     before = course.figures(start.model) if start else None
     if before:

@@ -2,19 +2,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.shapes import write_shapes
+from tests.shapes import write_colourless_shapes, write_shapes
 
 from limner.data.codes import CodedPictures, CodesLoader, CodeTable
 from limner.data.loader import CaptionedLoader, LoaderConfig
+from limner.data.tints import TINTS
 from limner.data.tokenizer import Tokenizer, TokenizerConfig
 from limner.errors import DataError
 
 
 def rows(items: range) -> CodedPictures:
-    """Codes that tell item, view and place, and embeddings that tell the item."""
+    """Codes that tell item, view and place, and embeddings that tell item and view."""
     item, view, place = np.meshgrid(np.array(items), np.arange(3), np.arange(4), indexing="ij")
-    embeddings = np.repeat(np.array(items, dtype=np.float32)[:, None], 5, axis=1)
-    return CodedPictures((item * 100 + view * 10 + place).astype(np.int32), embeddings)
+    codes = (item * 100 + view * 10 + place).astype(np.int32)
+    return CodedPictures(codes, codes[:, :, :2].astype(np.float32))
 
 
 def table(folder: Path, num_items: int = 48) -> CodeTable:
@@ -63,10 +64,28 @@ def test_codes_stand_beside_the_caption_of_their_own_picture(loader: CodesLoader
         _, items = loader.loader.elements(number)
         batch = loader.batch(number)
         assert (batch.codes[:, 0] // 100).tolist() == list(items)
-        assert batch.embeddings is not None and batch.embeddings[:, 4].tolist() == list(items)
+        assert batch.embeddings is not None and batch.embeddings.equal(batch.codes[:, :2].float()), "of the same view"
         for row, item in enumerate(items):
             text = loader.loader.tokenizer.decode(batch.tokens[row].tolist())
             assert text in loader.loader.captions.every_text(item)
+
+
+def test_a_view_in_a_colour_stands_beside_a_text_that_names_it(tmp_path: Path) -> None:
+    shapes = write_colourless_shapes(tmp_path / "set")
+    config = LoaderConfig(batch_size=16, num_threads=1, tint_rate=0.7)
+    tokenizer = Tokenizer.train(["a red circle"] * 3, TokenizerConfig(vocab_size=300))
+    captioned = CaptionedLoader([shapes], [np.arange(48)], tokenizer, config, image_size=8, text_length=64)
+    loader = CodesLoader(captioned, table(tmp_path / "codes").read())
+    num_tinted = 0
+    for number in range(6):
+        batch = loader.batch(number)
+        for row, code in enumerate(batch.codes[:, 0].tolist()):
+            tint = captioned.tint_of_view(code // 100, code // 10 % 10, 3)
+            text = tokenizer.decode(batch.tokens[row].tolist())
+            names = () if tint is None else (TINTS[tint.tint].name, TINTS[tint.tint].captions["ru"][0][3:])
+            assert tint is None or any(name in text for name in names)
+            num_tinted += tint is not None
+    assert 20 < num_tinted < 76
 
 
 def test_every_view_is_drawn_and_a_batch_depends_on_its_number_alone(loader: CodesLoader) -> None:

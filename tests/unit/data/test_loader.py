@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.shapes import shape_records, write_shapes
+from tests.shapes import shape_records, write_colourless_shapes, write_shapes
 
-from limner.data.augmentation import AugmentationConfig
+from limner.data.augmentation import UNCHANGED, AugmentationConfig
 from limner.data.captions import CaptionChoice, Captions
 from limner.data.loader import CaptionedLoader, LoaderConfig
-from limner.data.picture_set import Caption, PictureSet, Record
+from limner.data.picture_set import PictureSet, Record
 from limner.data.tints import TINTS
 from limner.data.tokenizer import Tokenizer, TokenizerConfig
 from limner.errors import DataError
@@ -76,20 +76,9 @@ def test_ranks_share_the_batch_of_one_process(num_ranks: int, pictures: PictureS
     check_parts(whole, parts)
 
 
-def colourless(folder: Path) -> PictureSet:
-    def plain(caption: Caption) -> Caption:
-        return dataclasses.replace(caption, text=" ".join(caption.text.split()[-1:]))
-
-    records = [
-        dataclasses.replace(record, captions=tuple(plain(caption) for caption in record.captions))
-        for record in shape_records()
-    ]
-    return PictureSet.write(folder, records)
-
-
 @pytest.mark.parametrize("num_ranks", [2, 5])
 def test_tints_do_not_depend_on_the_number_of_processes(num_ranks: int, tmp_path: Path, tokenizer: Tokenizer) -> None:
-    pictures = colourless(tmp_path / "set")
+    pictures = write_colourless_shapes(tmp_path / "set")
     whole = loader(pictures, tokenizer, tint_rate=0.6).batch(4)
     ranks = [Rank(rank, num_ranks) for rank in range(num_ranks)]
     parts = [loader(pictures, tokenizer, tint_rate=0.6, rank=rank).batch(4) for rank in ranks]
@@ -99,7 +88,9 @@ def test_tints_do_not_depend_on_the_number_of_processes(num_ranks: int, tmp_path
 def test_tinted_pictures_come_as_two_of_one_thing_with_texts_that_say_their_colours(
     tmp_path: Path, tokenizer: Tokenizer
 ) -> None:
-    stream = loader(colourless(tmp_path / "set"), tokenizer, tint_rate=1.0, captions=CaptionChoice(languages={"en": 1}))
+    stream = loader(
+        write_colourless_shapes(tmp_path / "set"), tokenizer, tint_rate=1.0, captions=CaptionChoice(languages={"en": 1})
+    )
     elements, items = stream.elements(0)
     chosen, tints = stream._tints(elements, items)
     assert chosen[::2] == chosen[1::2] == items[::2]
@@ -109,6 +100,23 @@ def test_tinted_pictures_come_as_two_of_one_thing_with_texts_that_say_their_colo
     batch = stream.batch(0)
     assert all(one != other for one, other in itertools.pairwise(batch.concepts.tolist()[:2]))
     assert len(set(batch.concepts.tolist())) > 6
+
+
+def test_views_after_the_first_are_changed_and_a_share_of_them_is_in_a_colour(
+    pictures: PictureSet, tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    plain, stream = (
+        loader(write_colourless_shapes(tmp_path / f"set{rate}"), tokenizer, tint_rate=rate, augmentation=UNCHANGED)
+        for rate in (0.0, 0.5)
+    )
+    items = range(len(stream))
+    assert stream.view(items, 0, 4).equal(plain.view(items, 3, 4)), "as they are"
+    tints = [stream.tint_of_view(item, 3, 4) for item in items]
+    assert 0.2 < sum(tint is not None for tint in tints) / len(items) < 0.8
+    for item, one, other in zip(items, stream.view(items, 3, 4), plain.view(items, 3, 4), strict=True):
+        assert one.equal(other) == (tints[item] is None)
+    coloured = loader(pictures, tokenizer, tint_rate=1.0)
+    assert all(coloured.tint_of_view(item, 3, 4) is None for item in range(len(coloured))), "they say a colour already"
 
 
 def test_captions_that_say_a_colour_take_no_other(pictures: PictureSet, tokenizer: Tokenizer) -> None:
