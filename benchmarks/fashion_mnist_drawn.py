@@ -142,6 +142,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000, help="drawings a class")
     parser.add_argument("--guidance", type=float, default=1.5)
     parser.add_argument("--temperature", type=float, default=1.0)
+    parser.add_argument("--top-p", type=float, default=1.0)
     parser.add_argument("--ranker", type=Path, help="the CLIP that keeps the best of --pool")
     parser.add_argument("--pool", type=int, default=0, help="drawings a class of which --count are kept")
     parser.add_argument("--steps", type=int, default=2500, help="how long each classifier learns")
@@ -151,7 +152,7 @@ def main() -> None:
         parser.error("--pool needs a CLIP that keeps the best of it: --ranker")
     ranker = load_embedder(options.ranker) if options.ranker else None
     train, test = real(options.data, "train"), real(options.data, "test")
-    how = Sampling(guidance=options.guidance, temperature=options.temperature)
+    how = Sampling(guidance=options.guidance, temperature=options.temperature, top_p=options.top_p)
     drawer = load_drawer(options.run)
     pictures, passed = drawn(drawer, options.count, how, options.sheet, ranker, options.pool), coded(drawer, test)
     judge, student = learn(train, num_steps=options.steps), learn(pictures, num_steps=options.steps)
@@ -174,9 +175,9 @@ def main() -> None:
     named_right = [[words_of(label), f"{mean:.3f}"] for label, mean in zip(CLASSES, of_class, strict=True)]
     body = (
         f"{markdown_table(['', 'drawn', 'test pictures through the dVAE', 'test pictures'], rows)}\n\n"
-        f"{options.count:,} drawings a class{kept} with guidance {options.guidance:g} and temperature "
-        f"{options.temperature:g}; distances between {min(_COMPARED, len(pictures.labels)):,} pictures a side; "
-        "intervals of 95 %.\n\n"
+        f"{options.count:,} drawings a class{kept} with guidance {options.guidance:g}, temperature "
+        f"{options.temperature:g} and top-p {options.top_p:g}; distances between "
+        f"{min(_COMPARED, len(pictures.labels)):,} pictures a side; intervals of 95 %.\n\n"
         f"{markdown_table(['drawn', 'named right'], named_right)}\n"
     )
     print(write_result("fashion_mnist_drawn", __doc__.splitlines()[0], body, packages=("torch", "limner")).read_text())

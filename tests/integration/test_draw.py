@@ -13,7 +13,7 @@ from tests.command import Command
 from tests.drawers import write_tiny_drawer, write_tiny_dvae
 from tests.photos import paint
 
-from limner.generation.defaults import GUIDANCE
+from limner.generation.defaults import GUIDANCE, TOP_P
 from limner.generation.drawer import load_drawer
 from limner.generation.likelihood import likelihoods
 from limner.generation.sampling import Sampling
@@ -306,7 +306,7 @@ def test_all_commands_draw_in_the_same_manner_unless_told(
     limner("complete", photos / "red.png", "-n", 1, "--model", drawer, "--ranker", "none", "--out", tmp_path / "b")
     to_draw = ("--or-draw", "--drawer", drawer, "--min-relevance", 0.9, "--sheet", tmp_path / "a.png")
     limner("search", collection, "a red circle", *to_draw)
-    assert manners == [Sampling(guidance=GUIDANCE)] * 3
+    assert manners == [Sampling(guidance=GUIDANCE, top_p=TOP_P)] * 3
 
 
 def test_or_draw_says_what_it_needs(limner, collection: Path, drawer: Path, photos: Path, tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from pydantic import Field
 from torch import Tensor
 
 from limner.config import NotNegative, Positive, Whole
-from limner.generation.defaults import TEMPERATURE, TOP_K, TOP_P
 
 __all__ = ["Sampling", "choose", "guided", "narrowed", "noise_of"]
 
@@ -20,12 +19,13 @@ __all__ = ["Sampling", "choose", "guided", "narrowed", "noise_of"]
 class Sampling:
     """How boldly to draw: from logits over `temperature`, of the `top_k` likeliest (0: all) that hold `top_p` together.
 
-    `guidance` above 1 draws closer to the prompt, 1 leaves the model as it is, 0 ignores the prompt.
+    `guidance` above 1 draws closer to the prompt, 1 leaves the model as it is, 0 ignores the prompt. Unless
+    something is asked for, the model draws as it learned to; `generation/defaults.py` has what commands ask for.
     """
 
-    temperature: Positive = TEMPERATURE
-    top_k: Whole = TOP_K
-    top_p: Annotated[float, Field(gt=0, le=1)] = TOP_P
+    temperature: Positive = 1.0
+    top_k: Whole = 0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     guidance: NotNegative = 1.0
 
 

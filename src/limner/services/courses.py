@@ -306,16 +306,14 @@ def _dalle(material: Material) -> Course:
         objective=objective,
         batches=loader.batches,
         loader=loader,
-        figures=_by_likelihood(material, dvae, config),
+        figures=_by_likelihood(material, dvae),
         judge="likelihood",
         asks=(),
     )
 
 
-def _by_likelihood(
-    material: Material, dvae: DVAE, weights: DALLEObjectiveConfig
-) -> Callable[[DALLE], dict[str, float]]:
-    """Return nats a held-out token and code, and minus their sum, weighed as in training, as the likelihood."""
+def _by_likelihood(material: Material, dvae: DVAE) -> Callable[[DALLE], dict[str, float]]:
+    """Return nats a held-out token and code, and minus the latter as the likelihood: what is drawn is what counts."""
     count = min(len(material.held_out), _MOST_JUDGED)
     if not count:
         return lambda model: {}
@@ -327,8 +325,7 @@ def _by_likelihood(
         found = likelihoods(model, tokens, codes)
         text = -float(found.text.sum() / found.num_tokens.sum())
         picture = -float(found.picture.mean() / model.num_places)
-        likelihood = -(weights.text_weight * text + weights.picture_weight * picture)
-        return {"text_nats": text, "picture_nats": picture, "likelihood": likelihood}
+        return {"text_nats": text, "picture_nats": picture, "likelihood": -picture}
 
     return figures
 

@@ -11,7 +11,7 @@ from PIL import Image
 from limner.data.progress import Report, Say
 from limner.data.sheet import check_sheet, save_sheet
 from limner.errors import LimnerError, PictureError, UsageError
-from limner.generation.defaults import GUIDANCE
+from limner.generation.defaults import GUIDANCE, TOP_P
 from limner.generation.drawer import Drawer
 from limner.search.collection import Collection
 from limner.search.embedder import load_embedder
@@ -104,9 +104,8 @@ def draw_instead(collection: Collection, query: Query, drawer: Drawer, *, top: i
     Raises:
         UsageError: if the query has no words.
     """
-    request = Request(
-        words=drawable_words(query), count=max(_NUM_DRAWN, top), keep=top, how=Sampling(guidance=GUIDANCE)
-    )
+    how = Sampling(guidance=GUIDANCE, top_p=TOP_P)
+    request = Request(words=drawable_words(query), count=max(_NUM_DRAWN, top), keep=top, how=how)
     return draw(drawer, request, ranker=collection.embedder, report=report, say=say)
 
 
