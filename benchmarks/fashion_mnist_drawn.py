@@ -1,17 +1,17 @@
 """Are pictures of clothes that a DALL-E draws what their words say, and do they stand in for real ones?
 
     python benchmarks/fashion_mnist_drawn.py RUN [--count 1000] [--guidance 1.5] [--sheet drawn.png]
-        [--ranker CLIP --pool 2000]
+        [--filter CLIP]
 
 RUN is one of `limner train dalle-fashion-mnist --set drawing.dvae=DVAE`. The DVAE is one of `limner train
 dvae-fashion-mnist`, whose decoder went on with `--from` it and `--set objective.decoder_share=1 --set
 loop.num_steps=600 --set loop.optimizer.learning_rate=1.5e-3`. With a CLIP, one of `limner train clip-fashion-mnist`,
-a larger pool is drawn of each class, of which those are kept that it finds nearest to the words. A small classifier
-learns the real training pictures, and names what is drawn; another learns the drawn pictures, and names the real test
-pictures. Test pictures that went through the dVAE alone say how much of the rest is lost there. Distances are between
-the first one's features: the Frechet distance of drawn to training pictures stands beside that of as many test
-pictures, and manifold precision and recall are the shares of drawn pictures among training pictures and the other way
-round.
+each class is drawn until there are enough of those that it finds nearer to their own words than to the other nine. A
+small classifier learns the real training pictures, and names what is drawn; another learns the drawn pictures, and
+names the real test pictures. Test pictures that went through the dVAE alone say how much of the rest is lost there.
+Distances are between the first one's features: the Frechet distance of drawn to training pictures stands beside that
+of as many test pictures, and manifold precision and recall are the shares of drawn pictures among training pictures
+and the other way round.
 """
 
 import argparse
@@ -105,21 +105,35 @@ def words_of(label: str) -> str:
     return TEMPLATES[0].format(named_thing)
 
 
-def drawn(
-    drawer: Drawer, count: int, how: Sampling, sheet: Path | None, ranker: Embedder | None = None, pool: int = 0
-) -> Labelled:
-    """Draw `count` pictures of each class, the best of `pool` where there is a CLIP to say which."""
+def drawn(drawer: Drawer, count: int, how: Sampling, sheet: Path | None, judge: Embedder | None = None) -> Labelled:
+    """Draw `count` pictures of each class, of those alone that a CLIP names right where there is one."""
     every: list[Image.Image] = []
     for number, label in enumerate(CLASSES):
-        request = Request(words=words_of(label), count=max(count, pool), keep=count, seed=number, how=how)
-        found = draw(drawer, request, ranker=ranker, report=lambda done, total, note: None, say=print)
-        every += [each.picture for each in found.drawings]
-        print(f"{label}: {request.count} drawn", flush=True)
+        kept: list[Image.Image] = []
+        for seed in range(number, 100 * len(CLASSES), len(CLASSES)):  # rounds, of seeds that no other class has
+            missing = count - len(kept)
+            request = Request(words=words_of(label), count=missing + missing // 4, seed=seed, how=how)
+            found = draw(drawer, request, ranker=None, report=lambda done, total, note: None, say=print)
+            pictures = [each.picture for each in found.drawings]
+            kept += pictures if judge is None else named_by(judge, pictures, number)
+            print(f"{label}: {len(kept)} kept", flush=True)
+            if len(kept) >= count:
+                break
+        else:
+            raise SystemExit(f"the CLIP names hardly any drawing of a {label} right: {len(kept)} in 100 rounds")
+        every += kept[:count]
     if sheet is not None:
         shown = [number * count + place for number in range(len(CLASSES)) for place in range(min(count, _SHOWN))]
         save_sheet([every[place] for place in shown], [CLASSES[place // count] for place in shown], sheet)
     pixels = torch.from_numpy(np.stack([np.asarray(picture.convert("L")) for picture in every]))[:, None]
     return Labelled(pixels, torch.arange(len(CLASSES)).repeat_interleave(count))
+
+
+def named_by(judge: Embedder, pictures: list[Image.Image], number: int) -> list[Image.Image]:
+    """Return the pictures that a CLIP finds nearest to the words of their own class."""
+    texts = judge.embed_texts([words_of(label) for label in CLASSES])
+    found = (judge.embed_pictures(pictures) @ texts.T).argmax(axis=1)
+    return [picture for picture, place in zip(pictures, found, strict=True) if place == number]
 
 
 def coded(drawer: Drawer, pictures: Labelled) -> Labelled:
@@ -143,18 +157,15 @@ def main() -> None:
     parser.add_argument("--guidance", type=float, default=1.5)
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--top-p", type=float, default=1.0)
-    parser.add_argument("--ranker", type=Path, help="the CLIP that keeps the best of --pool")
-    parser.add_argument("--pool", type=int, default=0, help="drawings a class of which --count are kept")
+    parser.add_argument("--filter", type=Path, help="a CLIP: only drawings that it names right are kept")
     parser.add_argument("--steps", type=int, default=2500, help="how long each classifier learns")
     parser.add_argument("--sheet", type=Path, help="draw some of each class into this file")
     options = parser.parse_args()
-    if options.pool and not options.ranker:
-        parser.error("--pool needs a CLIP that keeps the best of it: --ranker")
-    ranker = load_embedder(options.ranker) if options.ranker else None
+    judge_of_words = load_embedder(options.filter) if options.filter else None
     train, test = real(options.data, "train"), real(options.data, "test")
     how = Sampling(guidance=options.guidance, temperature=options.temperature, top_p=options.top_p)
     drawer = load_drawer(options.run)
-    pictures, passed = drawn(drawer, options.count, how, options.sheet, ranker, options.pool), coded(drawer, test)
+    pictures, passed = drawn(drawer, options.count, how, options.sheet, judge_of_words), coded(drawer, test)
     judge, student = learn(train, num_steps=options.steps), learn(pictures, num_steps=options.steps)
     of_train, *others = (features(judge, each) for each in (train, pictures, passed, test))
     distances = [frechet_distance(of_train, each) for each in others]
@@ -170,7 +181,7 @@ def main() -> None:
         ["precision: shares among training pictures", *(f"{precision:.3f}" for precision, _ in shares)],
         ["recall: training pictures among these", *(f"{recall:.3f}" for _, recall in shares)],
     ]
-    kept = f", the best of {options.pool:,} by the CLIP," if options.pool else ""
+    kept = " that the CLIP names right," if options.filter else ""
     of_class = named(judge, pictures).reshape(len(CLASSES), -1).mean(axis=1)
     named_right = [[words_of(label), f"{mean:.3f}"] for label, mean in zip(CLASSES, of_class, strict=True)]
     body = (
