@@ -205,8 +205,8 @@ def test_a_part_of_a_picture_stays(
     expected = load_drawer(drawer).codes([opened(picture)])[0]
     plain = drawing.Drawer.pictures
     monkeypatch.setattr(drawing.Drawer, "pictures", lambda self, codes: seen.append(codes) or plain(self, codes))
-    words = ("complete", picture, "a red circle", "--keep", keep, "-n", 5, "--model", drawer, "--ranker", model)
-    status, out, err = limner(*words, "--out", tmp_path / "out", "--json")
+    words = ("complete", picture, "a red circle", "--keep", keep, "-n", 5, "--top-p", 1, "--model", drawer)
+    status, out, err = limner(*words, "--ranker", model, "--out", tmp_path / "out", "--json")
     assert status == 0, err
     kept = torch.tensor([digit == "1" for digit in PARTS[keep].replace(" ", "")])
     assert (seen[0][:, kept] == expected[kept]).all()
