@@ -112,7 +112,8 @@ def drawn(drawer: Drawer, count: int, how: Sampling, sheet: Path | None, judge: 
         kept: list[Image.Image] = []
         for seed in range(number, 100 * len(CLASSES), len(CLASSES)):  # rounds, of seeds that no other class has
             missing = count - len(kept)
-            request = Request(words=words_of(label), count=missing + missing // 4, seed=seed, how=how)
+            spare = 0 if judge is None else missing // 4
+            request = Request(words=words_of(label), count=missing + spare, seed=seed, how=how)
             found = draw(drawer, request, ranker=None, report=lambda done, total, note: None, say=print)
             pictures = [each.picture for each in found.drawings]
             kept += pictures if judge is None else named_by(judge, pictures, number)
