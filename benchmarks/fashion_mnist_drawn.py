@@ -105,18 +105,30 @@ def words_of(label: str) -> str:
     return TEMPLATES[0].format(named_thing)
 
 
-def drawn(drawer: Drawer, count: int, how: Sampling, sheet: Path | None, judge: Embedder | None = None) -> Labelled:
-    """Draw `count` pictures of each class, of those alone that a CLIP names right where there is one."""
+class Filter:
+    """A CLIP that lets those drawings pass which it finds nearest to the words of their own class."""
+
+    def __init__(self, clip: Embedder) -> None:
+        self.clip = clip
+        self.texts = clip.embed_texts([words_of(label) for label in CLASSES])
+
+    def passed(self, pictures: list[Image.Image], number: int) -> list[Image.Image]:
+        found = (self.clip.embed_pictures(pictures) @ self.texts.T).argmax(axis=1)
+        return [picture for picture, place in zip(pictures, found, strict=True) if place == number]
+
+
+def drawn(drawer: Drawer, count: int, how: Sampling, sheet: Path | None, filter_: Filter | None = None) -> Labelled:
+    """Draw `count` pictures of each class that pass the filter, if there is one."""
     every: list[Image.Image] = []
     for number, label in enumerate(CLASSES):
         kept: list[Image.Image] = []
         for seed in range(number, 100 * len(CLASSES), len(CLASSES)):  # rounds, of seeds that no other class has
             missing = count - len(kept)
-            spare = 0 if judge is None else missing // 4
+            spare = 0 if filter_ is None else missing // 4
             request = Request(words=words_of(label), count=missing + spare, seed=seed, how=how)
             found = draw(drawer, request, ranker=None, report=lambda done, total, note: None, say=print)
             pictures = [each.picture for each in found.drawings]
-            kept += pictures if judge is None else named_by(judge, pictures, number)
+            kept += pictures if filter_ is None else filter_.passed(pictures, number)
             print(f"{label}: {len(kept)} kept", flush=True)
             if len(kept) >= count:
                 break
@@ -128,13 +140,6 @@ def drawn(drawer: Drawer, count: int, how: Sampling, sheet: Path | None, judge: 
         save_sheet([every[place] for place in shown], [CLASSES[place // count] for place in shown], sheet)
     pixels = torch.from_numpy(np.stack([np.asarray(picture.convert("L")) for picture in every]))[:, None]
     return Labelled(pixels, torch.arange(len(CLASSES)).repeat_interleave(count))
-
-
-def named_by(judge: Embedder, pictures: list[Image.Image], number: int) -> list[Image.Image]:
-    """Return the pictures that a CLIP finds nearest to the words of their own class."""
-    texts = judge.embed_texts([words_of(label) for label in CLASSES])
-    found = (judge.embed_pictures(pictures) @ texts.T).argmax(axis=1)
-    return [picture for picture, place in zip(pictures, found, strict=True) if place == number]
 
 
 def coded(drawer: Drawer, pictures: Labelled) -> Labelled:
@@ -162,11 +167,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2500, help="how long each classifier learns")
     parser.add_argument("--sheet", type=Path, help="draw some of each class into this file")
     options = parser.parse_args()
-    judge_of_words = load_embedder(options.filter) if options.filter else None
+    filter_ = Filter(load_embedder(options.filter)) if options.filter else None
     train, test = real(options.data, "train"), real(options.data, "test")
     how = Sampling(guidance=options.guidance, temperature=options.temperature, top_p=options.top_p)
     drawer = load_drawer(options.run)
-    pictures, passed = drawn(drawer, options.count, how, options.sheet, judge_of_words), coded(drawer, test)
+    pictures, passed = drawn(drawer, options.count, how, options.sheet, filter_), coded(drawer, test)
     judge, student = learn(train, num_steps=options.steps), learn(pictures, num_steps=options.steps)
     of_train, *others = (features(judge, each) for each in (train, pictures, passed, test))
     distances = [frechet_distance(of_train, each) for each in others]

@@ -96,9 +96,12 @@ def tinted(images: Images, changes: Sequence[Tinted]) -> Images:
     )
     colours = rearrange(torch.lerp(darker, lighter, draws[:, :1]), "b c -> b c 1 1")
     how = rearrange(draws[:, 1], "b -> b 1 1 1")
-    hue = _most_frequent_hue(images)
-    is_repainted = (how >= _REPAINTED) & (hue.mean(dim=(1, 2, 3), keepdim=True) > _LEAST_SHARE)
-    return torch.where(is_repainted, _repainted(images, hue, colours), _drawn_in(images, colours, how < _LINED))
+    changed = _drawn_in(images, colours, how < _LINED)
+    asked = (how >= _REPAINTED).flatten()
+    hue = _most_frequent_hue(images[asked])
+    has_hue = hue.mean(dim=(1, 2, 3), keepdim=True) > _LEAST_SHARE
+    changed[asked] = torch.where(has_hue, _repainted(images[asked], hue, colours[asked]), changed[asked])
+    return changed
 
 
 def _drawn_in(images: Images, colours: Colours, keep_lines: Marks) -> Images:

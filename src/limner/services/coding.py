@@ -6,11 +6,10 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int32
+from jaxtyping import Float32, Num
 
 from limner.config import to_dict
 from limner.data.codes import CodedPictures, CodeTable
@@ -46,10 +45,7 @@ def code_pictures(
         say(f"encoding {sum(len(items) for _, items in missing):,} pictures, {num_views} views each")
     for number, items in missing:
         report(items.start, len(loader), "pictures encoded")
-        views = [_coded(dvae, speaker, loader, items, view, num_views) for view in range(num_views)]
-        embeddings = [view.embeddings for view in views if view.embeddings is not None]
-        codes = np.stack([view.codes for view in views], axis=1)
-        table.write(number, CodedPictures(codes, np.stack(embeddings, axis=1) if embeddings else None))
+        table.write(number, _coded(dvae, speaker, loader, items, num_views))
     for other in folder.iterdir():
         if other.name != name:
             shutil.rmtree(other)
@@ -64,24 +60,24 @@ def moved_towards(
     return moved / np.linalg.norm(moved, axis=-1, keepdims=True)
 
 
-class _View(NamedTuple):
-    """One view of some pictures, as codes and, where a CLIP says what they show, its embeddings."""
-
-    codes: Int32[np.ndarray, "items places"]
-    embeddings: Float32[np.ndarray, "items embed_dim"] | None
-
-
 @torch.inference_mode()
 def _coded(
-    dvae: DVAE, speaker: Embedder | None, loader: CaptionedLoader, items: range, view: int, num_views: int
-) -> _View:
+    dvae: DVAE, speaker: Embedder | None, loader: CaptionedLoader, items: range, num_views: int
+) -> CodedPictures:
     codes, embeddings = [], []
     for batch in _batches(items):
-        images = loader.view(batch, view, num_views)
-        codes.append(dvae.codes(images).flatten(1).to(torch.int32).numpy())
-        if speaker is not None:
-            embeddings.append(speaker.embed_pictures(pictures_of(images)))
-    return _View(np.concatenate(codes), np.concatenate(embeddings) if embeddings else None)
+        for view in range(num_views):
+            images = loader.view(batch, view, num_views)
+            codes.append(dvae.codes(images).flatten(1).to(torch.int32).numpy())
+            if speaker is not None:
+                embeddings.append(speaker.embed_pictures(pictures_of(images)))
+    return CodedPictures(_by_item(codes, num_views), _by_item(embeddings, num_views) if embeddings else None)
+
+
+def _by_item(parts: list[Num[np.ndarray, "_ dim"]], num_views: int) -> Num[np.ndarray, "items views dim"]:
+    """Return what was found batch by batch, and view by view in each, with an axis of views."""
+    batches = [np.stack(parts[start : start + num_views], axis=1) for start in range(0, len(parts), num_views)]
+    return np.concatenate(batches)
 
 
 def _batches(items: range) -> Iterator[range]:
@@ -95,9 +91,8 @@ def _digest(dvae: DVAE, speaker: Embedder | None, loader: CaptionedLoader, num_v
     for name, tensor in sorted(dvae.state_dict().items()):
         digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
     views = to_dict(replace(loader.config, batch_size=1, num_threads=0, num_ahead=0)) if num_views > 1 else {}
-    tints = [loader.tint_of_view(item, view, num_views) for item in range(len(loader)) for view in range(num_views)]
-    tinted = [number for number, tint in enumerate(tints) if tint is not None]
-    digest.update(json.dumps([to_dict(dvae.config), num_views, views, tinted]).encode())
+    tintable = [item for item in range(len(loader)) if loader.captions.takes_a_tint(item)] if views else []
+    digest.update(json.dumps([to_dict(dvae.config), num_views, views, tintable]).encode())
     for which, pictures in enumerate(loader.pictures.sets):
         rows = [row for set_number, row in loader.captions.places if set_number == which]
         for start in range(0, len(rows), _BATCH_SIZE):
