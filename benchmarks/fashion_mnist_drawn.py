@@ -3,14 +3,13 @@
     python benchmarks/fashion_mnist_drawn.py RUN [--count 1000] [--guidance 1.5] [--sheet drawn.png]
         [--filter CLIP]
 
-RUN is one of `limner train dalle-fashion-mnist --set drawing.dvae=DVAE --set drawing.words=CLIP`, the DVAE one of
-`limner train dvae-fashion-mnist`, the CLIP one of `limner train clip-fashion-mnist`. With --filter, each class is drawn
-until there are enough of those that a CLIP finds nearer to their own words than to the other nine. A small classifier
-learns the real training pictures, and names what is drawn; another learns the drawn pictures, and names the real test
-pictures. Test pictures that went through the dVAE alone say how much of the rest is lost there. Distances are between
-the first one's features: the Frechet distance of drawn to training pictures stands beside that of as many test
-pictures, and manifold precision and recall are the shares of drawn pictures among training pictures and the other way
-round.
+RUN is one of `limner train dalle-fashion-mnist --set drawing.dvae=DVAE`, the DVAE one of `limner train
+dvae-fashion-mnist`. With a CLIP, one of `limner train clip-fashion-mnist`, each class is drawn until there are enough
+of those that it finds nearer to their own words than to the other nine. A small classifier learns the real training
+pictures, and names what is drawn; another learns the drawn pictures, and names the real test pictures. Test pictures
+that went through the dVAE alone say how much of the rest is lost there. Distances are between the first one's features:
+the Frechet distance of drawn to training pictures stands beside that of as many test pictures, and manifold precision
+and recall are the shares of drawn pictures among training pictures and the other way round.
 """
 
 import argparse

@@ -55,11 +55,7 @@ def dalle() -> Run:
 
 
 def dalle_fashion_mnist() -> Run:
-    """Return a run of minutes: ten kinds of clothes, so few words that the picture is nearly all there is to learn.
-
-    With `drawing.words` each code reads what the text means to that CLIP, and never what the picture shows: pictures of
-    one kind share their texts, so that there is nothing more to learn from.
-    """
+    """Return a run of an hour of one core: ten kinds of clothes, so few words that the picture is nearly all there is to learn."""
     return Run(
         model=DALLEConfig(
             text=WordsConfig(length=10, token_dim=32),
@@ -67,7 +63,7 @@ def dalle_fashion_mnist() -> Run:
             attention=("full",),
             last_attention="full",
         ),
-        objective=DALLEObjectiveConfig(picture_rate=0.0),
+        objective=DALLEObjectiveConfig(),
         drawing=DrawingConfig(),
         loader=LoaderConfig(batch_size=64),
         tokenizer=TokenizerConfig(vocab_size=400, dropout_rate=0.1),
