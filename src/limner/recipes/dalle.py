@@ -55,7 +55,7 @@ def dalle() -> Run:
 
 
 def dalle_fashion_mnist() -> Run:
-    """Return a run of an hour of one core: ten kinds of clothes, so few words that the picture is nearly all there is to learn."""
+    """Return a run of an hour of one core: ten kinds of clothes, so few words that pictures are nearly all to learn."""
     return Run(
         model=DALLEConfig(
             text=WordsConfig(length=10, token_dim=32),
