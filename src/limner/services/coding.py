@@ -91,7 +91,8 @@ def _digest(dvae: DVAE, speaker: Embedder | None, loader: CaptionedLoader, num_v
     for name, tensor in sorted(dvae.state_dict().items()):
         digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
     views = to_dict(replace(loader.config, batch_size=1, num_threads=0, num_ahead=0)) if num_views > 1 else {}
-    tintable = [item for item in range(len(loader)) if loader.captions.takes_a_tint(item)] if views else []
+    has_tints = num_views > 1 and loader.config.tint_rate > 0
+    tintable = [item for item in range(len(loader)) if has_tints and loader.captions.takes_a_tint(item)]
     digest.update(json.dumps([to_dict(dvae.config), num_views, views, tintable]).encode())
     for which, pictures in enumerate(loader.pictures.sets):
         rows = [row for set_number, row in loader.captions.places if set_number == which]
