@@ -170,11 +170,21 @@ def test_fine_tuning_says_what_it_was_before_and_after(
     assert "before:" in err and "after:" in err
     assert outcome["got_worse"] == (outcome["after"]["R@1"] < outcome["before"]["R@1"])
     assert ("WORSE" in err) == outcome["got_worse"]
-    muon = [
-        json.loads((run / "run.json").read_text())["run"]["loop"]["optimizer"]["muon"]
-        for run in (finished, tmp_path / "tuned")
-    ]
-    assert muon == [{"vision": 4.0, "text.transformer": 4.0}, {}]
+
+
+def test_a_run_that_is_tuned_steps_by_adamw_and_one_that_goes_on_by_the_optimiser_of_its_recipe(
+    limner: Command, shapes: Path, finished: Path, tmp_path: Path
+) -> None:
+    muon = {}
+    for continues in ("false", "true"):
+        out = tmp_path / continues
+        run = words("clip", shapes, out, continues=continues, loop__num_steps="1")
+        status, _, err = limner(*run, "--from", finished)
+        assert status == 0, err
+        muon[continues] = json.loads((out / "run.json").read_text())["run"]["loop"]["optimizer"]["muon"]
+    assert muon == {"false": {}, "true": {"vision": 4.0, "text.transformer": 4.0}}
+    status, _, err = limner(*words("clip", shapes, tmp_path / "alone", continues="true"))
+    assert status == 2 and "name it with --from" in err and not (tmp_path / "alone").exists()
 
 
 def test_many_languages_read_alike_are_told_and_weighed_ones_are_not(tmp_path: Path) -> None:

@@ -54,6 +54,8 @@ from limner.training.state import latest_state, latest_step
 __all__ = ["TrainingReport", "help_run", "resume_run", "start_run"]
 
 _RUN_FILE = "run.json"
+_DECIDED_FIRST = ("model.kind", "continues")
+"""Settings on which it depends what a run takes over from the model that it starts from."""
 _COLLAPSED = 0.95
 _FEW_CODES = 0.1
 
@@ -167,9 +169,7 @@ def start_run(
 
 def _asked(recipe: str, initial: str | None, settings: Mapping[str, str]) -> tuple[Run, Start | None]:
     """Return the run of a recipe as the settings change it, fit for the model that it starts from, and that."""
-    run = RECIPES[recipe]()
-    if "model.kind" in settings:
-        run = override(run, {"model.kind": settings["model.kind"]})
+    run = override(RECIPES[recipe](), {name: settings[name] for name in _DECIDED_FIRST if name in settings})
     if run.continues and not initial:
         raise UsageError(f"the recipe '{recipe}' goes on from another run: name it with --from")
     start = load_start(run, initial) if initial else None
