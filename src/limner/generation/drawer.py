@@ -19,7 +19,7 @@ from limner.models.dalle import DALLE
 from limner.models.dvae import DVAE
 from limner.types import Codes, Tokens
 
-__all__ = ["DVAE_FOLDER", "Drawer", "Prompt", "ensure_fit", "load_drawer", "load_dvae"]
+__all__ = ["DVAE_FOLDER", "Drawer", "Prompt", "drawer_of", "ensure_fit", "load_drawer", "load_dvae"]
 
 DVAE_FOLDER = "dvae"
 """Where, in the folder of a DALL-E, its dVAE stands."""
@@ -100,12 +100,21 @@ def load_drawer(model: str | Path) -> Drawer:
     dalle = load_model(folder)
     if not isinstance(dalle, DALLE):
         raise ModelError(f"{model} is a {type(dalle).__name__}, which does not draw; train one: limner train dalle")
+    return drawer_of(dalle, folder, name=str(model))
+
+
+def drawer_of(dalle: DALLE, folder: Path, *, name: str) -> Drawer:
+    """Return the drawer of a DALL-E that was read from a folder, with the tokenizer and the dVAE from there.
+
+    Raises:
+        ModelError: if one of them is missing, damaged or does not fit.
+    """
     tokenizer = Tokenizer.load(folder, vocab_size=dalle.config.text.vocab_size)
     if not (folder / DVAE_FOLDER / "config.json").is_file():
         raise ModelError(f"{folder} has no {DVAE_FOLDER}/config.json; restore the folder from a whole copy")
     dvae = load_dvae(folder / DVAE_FOLDER)
     ensure_fit(dalle, dvae, folder)
-    return Drawer(dalle, tokenizer, dvae, name=str(model))
+    return Drawer(dalle, tokenizer, dvae, name=name)
 
 
 def load_dvae(model: str | Path) -> DVAE:

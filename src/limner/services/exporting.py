@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from limner.errors import UsageError
-from limner.generation.drawer import DVAE_FOLDER, load_drawer
+from limner.generation.drawer import DVAE_FOLDER, drawer_of
 from limner.models.checkpoints import SHIPPED, load_model, new_folder, resolve, save_model
 from limner.models.clip import CLIP
 from limner.models.dalle import DALLE
@@ -50,7 +50,7 @@ def export_model(
     loaded: nn.Module = load_model(folder)
     tokenizer = calibration = dvae = None
     if isinstance(loaded, DALLE):
-        drawer = load_drawer(folder)
+        drawer = drawer_of(loaded, folder, name=model)
         tokenizer, dvae = drawer.tokenizer, drawer.dvae
     elif not isinstance(loaded, DVAE):
         _, tokenizer, fingerprint = load_with_tokenizer(folder)
