@@ -1,15 +1,16 @@
 """Are pictures of clothes that a DALL-E draws what their words say, and do they stand in for real ones?
 
-    python benchmarks/fashion_mnist_drawn.py RUN [--count 1000] [--guidance 1.5] [--sheet drawn.png]
-        [--filter CLIP]
+    python benchmarks/fashion_mnist_drawn.py RUN [--count 1000] [--guidance 1.5] [--temperature 1]
+        [--filter CLIP] [--sheet drawn.png]
 
 RUN is one of `limner train dalle-fashion-mnist --set drawing.dvae=DVAE`, the DVAE one of `limner train
-dvae-fashion-mnist`. With a CLIP, one of `limner train clip-fashion-mnist`, each class is drawn until there are enough
-of those that it finds nearer to their own words than to the other nine. A small classifier learns the real training
-pictures, and names what is drawn; another learns the drawn pictures, and names the real test pictures. Test pictures
-that went through the dVAE alone say how much of the rest is lost there. Distances are between the first one's features:
-the Frechet distance of drawn to training pictures stands beside that of as many test pictures, and manifold precision
-and recall are the shares of drawn pictures among training pictures and the other way round.
+dvae-fashion-mnist`, that went on as `docs/how-to/draw.md` says. With a CLIP, one of `limner train
+clip-fashion-mnist`, each class is drawn until there are enough of those that it finds nearer to their own words than
+to the other nine. A small classifier learns the real training pictures, and names what is drawn; another learns the
+drawn pictures, and names the real test pictures. Test pictures that went through the dVAE alone say how much of the
+rest is lost there. Distances are between the first one's features: the Frechet distance of drawn to training pictures
+stands beside that of as many test pictures, and manifold precision and recall are the shares of drawn pictures among
+training pictures and the other way round.
 """
 
 import argparse
