@@ -21,7 +21,7 @@ from limner.models.extractor import Extractor
 from limner.models.relevance import RelevanceModel, reads_texts
 from limner.types import Embeddings
 
-__all__ = ["Embedder", "Vectors", "load_embedder", "load_with_tokenizer"]
+__all__ = ["Embedder", "Vectors", "fingerprint_of", "load_embedder", "load_with_tokenizer", "tokenizer_of"]
 
 Vectors = Float32[np.ndarray, "rows embed_dim"]
 
@@ -112,11 +112,25 @@ def load_with_tokenizer(model: str | Path) -> tuple[nn.Module, Tokenizer | None,
     module: Any = load_model(folder)
     if isinstance(module, DVAE):
         raise ModelError(f"{model} is a DVAE, which reads no words; give a model of pictures and words")
-    tokenizer = Tokenizer.load(folder, vocab_size=module.config.text.vocab_size) if reads_texts(module) else None
+    tokenizer = tokenizer_of(module, folder)
+    return module, tokenizer, fingerprint_of(folder, tokenizer)
+
+
+def tokenizer_of(model: Any, folder: Path) -> Tokenizer | None:
+    """Return the tokenizer of a model that was read from a folder, None if it reads no texts.
+
+    Raises:
+        ModelError: if it is missing, damaged or does not fit.
+    """
+    return Tokenizer.load(folder, vocab_size=model.config.text.vocab_size) if reads_texts(model) else None
+
+
+def fingerprint_of(folder: Path, tokenizer: Tokenizer | None) -> str:
+    """Return a digest of the files of a model, with its tokenizer if it has one, that names exactly these weights."""
     digest = hashlib.sha256()
     for name in ("config.json", "model.safetensors", *(["tokenizer.json"] if tokenizer else [])):
         digest.update((folder / name).read_bytes())
-    return module, tokenizer, digest.hexdigest()
+    return digest.hexdigest()
 
 
 def _numpy(parts: Sequence[torch.Tensor], embed_dim: int) -> Vectors:

@@ -14,7 +14,7 @@ from limner.models.dalle import DALLE
 from limner.models.dvae import DVAE
 from limner.models.extractor import extractor_of
 from limner.search.calibrate import read_calibration, write_calibration
-from limner.search.embedder import load_with_tokenizer
+from limner.search.embedder import fingerprint_of, tokenizer_of
 
 __all__ = ["Exported", "export_model"]
 
@@ -53,8 +53,8 @@ def export_model(
         drawer = drawer_of(loaded, folder, name=model)
         tokenizer, dvae = drawer.tokenizer, drawer.dvae
     elif not isinstance(loaded, DVAE):
-        _, tokenizer, fingerprint = load_with_tokenizer(folder)
-        calibration = read_calibration(folder, fingerprint)
+        tokenizer = tokenizer_of(loaded, folder)
+        calibration = read_calibration(folder, fingerprint_of(folder, tokenizer))
     if only_pictures:
         if not isinstance(loaded, CLIP):
             raise UsageError(f"{model} is a {type(loaded).__name__} and not a CLIP, whose pictures could be kept alone")
@@ -69,7 +69,7 @@ def export_model(
         if dvae is not None:
             save_model(draft / DVAE_FOLDER, dvae, dtype=dtype, shared_with=shared_with if is_of_dvae else None)
         if calibration is not None:  # rounding moves scores by less than a curve can tell
-            write_calibration(draft, replace(calibration, fingerprint=load_with_tokenizer(draft)[2]))
+            write_calibration(draft, replace(calibration, fingerprint=fingerprint_of(draft, tokenizer)))
     num_parameters = _count(loaded) + (0 if dvae is None else _count(dvae))
     return Exported(
         folder=str(out),
