@@ -4,7 +4,8 @@
         [--filter CLIP] [--sheet drawn.png]
 
 RUN is one of `limner train dalle-fashion-mnist --set drawing.dvae=DVAE`, the DVAE one of `limner train
-dvae-fashion-mnist`, that went on as `docs/how-to/draw.md` says. With a CLIP, one of `limner train
+dvae-fashion-mnist`, that went on as `docs/how-to/draw.md` says; the one of the page also read what its words mean to
+a CLIP, by `--set drawing.words=CLIP --set objective.picture_rate=0`. With --filter and a CLIP, one of `limner train
 clip-fashion-mnist`, each class is drawn until there are enough of those that it finds nearer to their own words than
 to the other nine. A small classifier learns the real training pictures, and names what is drawn; another learns the
 drawn pictures, and names the real test pictures. Test pictures that went through the dVAE alone say how much of the
