@@ -1,7 +1,6 @@
 """The transformer, pre-norm: x + Attention(LN(x)), then x + MLP(LN(x)), https://arxiv.org/abs/1706.03762."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -10,7 +9,6 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from limner.config import Count, Positive, Share
 from limner.nn.key_value_cache import KeyValueCache, LayerCache
@@ -72,15 +70,21 @@ class SelfAttention(nn.Module):
         if cache is not None:
             k, v = cache.extend(k, v)
         seen = mask if mask is None else mask[:, None, None, :] if mask.ndim == 2 else mask[:, None]
-        with _quickest(q, k):
-            mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=seen)
-        return self.out(rearrange(mixed, "batch heads length dim -> batch length (heads dim)"))
+        attend = _plain_attention if _is_slow_fused(q, k) else functional.scaled_dot_product_attention
+        return self.out(rearrange(attend(q, k, v, seen), "batch heads length dim -> batch length (heads dim)"))
 
 
-def _quickest(q: Queries, k: Keys) -> AbstractContextManager[object]:
-    """On a processor, in bfloat16, fused attention is slow on the way back: short sequences take plain products."""
-    is_half = q.dtype == torch.bfloat16 and q.device.type == "cpu"
-    return sdpa_kernel(SDPBackend.MATH) if is_half and q.requires_grad and k.shape[-2] <= _SHORT else nullcontext()
+def _is_slow_fused(q: Queries, k: Keys) -> bool:
+    """Say whether plain products are quicker: those of short sequences on a processor in bfloat16, with a way back."""
+    return q.dtype == torch.bfloat16 and q.device.type == "cpu" and q.requires_grad and k.shape[-2] <= _SHORT
+
+
+def _plain_attention(q: Queries, k: Keys, v: Keys, seen: Bool[Tensor, "..."] | None) -> Queries:
+    scores = q * q.shape[-1] ** -0.5 @ k.mT
+    if seen is not None:
+        hidden = torch.zeros_like(seen, dtype=q.dtype).masked_fill(~seen, torch.finfo(q.dtype).min)
+        scores = scores + hidden
+    return scores.softmax(dim=-1) @ v
 
 
 class TransformerBlock(nn.Module):

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from limner.nn.attention_masks import attention_mask
 from limner.nn.key_value_cache import KeyValueCache
-from limner.nn.transformer import Transformer, TransformerConfig
+from limner.nn.transformer import SelfAttention, Transformer, TransformerConfig
 
 LENGTH = 3 + 16
 CONFIG = TransformerConfig(dim=32, depth=4, num_heads=2)
@@ -60,3 +60,22 @@ def test_each_block_has_its_own_mask(transformer: Transformer, x: Tensor) -> Non
     assert not torch.allclose(one, transformer(x, MASKS))
     with pytest.raises(ValueError, match="zip"):
         transformer(x, MASKS[:2])
+
+
+@pytest.mark.parametrize("is_padded", [False, True])
+def test_attention_in_bfloat16_is_the_same_on_the_way_to_gradients(x: Tensor, is_padded: bool) -> None:
+    torch.manual_seed(0)
+    attention = SelfAttention(CONFIG).bfloat16()
+    mask = torch.arange(LENGTH).expand(2, -1) < torch.tensor([[4], [LENGTH]]) if is_padded else MASKS[0]
+    learning = attention(x.bfloat16(), mask)
+    with torch.no_grad():
+        fused = attention(x.bfloat16(), mask)
+    torch.testing.assert_close(learning, fused, atol=1e-2, rtol=1e-2)
+    learning.float().pow(2).sum().backward()
+    found = [parameter.grad.float() for parameter in attention.parameters() if parameter.grad is not None]
+    exact = SelfAttention(CONFIG)
+    exact.load_state_dict(attention.float().state_dict())
+    exact(x.bfloat16().float(), mask).pow(2).sum().backward()
+    for half, parameter in zip(found, exact.parameters(), strict=True):
+        assert parameter.grad is not None
+        assert torch.linalg.vector_norm(half - parameter.grad) < 0.02 * torch.linalg.vector_norm(parameter.grad)
