@@ -1,11 +1,12 @@
 """Does Limner find more than open_clip, trained on the same pictures, for as long, with as many parameters?
 
-    python benchmarks/retrieval.py --data SET [--data SET ...] --minutes 30
+    python benchmarks/retrieval.py --data SET [--data SET ...] --minutes 30 [--precision bfloat16]
 
-Both start from random weights and read the same training pictures, English captions and tags, in float32. Each learns
-for the same time, one after the other on the same machine; how many steps that is comes from short runs made in turns
-before. open_clip trains with its own code; each of its models and learning rates gets the whole time, and its best
-figure counts. The same code judges both on unseen concepts (U) and on seen concepts in an unseen style (S).
+Both start from random weights and read the same training pictures, English captions and tags, in the same number
+format. Each learns for the same time, one after the other on the same machine; how many steps that is comes from short
+runs made in turns before. open_clip trains with its own code; each of its models and learning rates gets the whole
+time, and its best figure counts. The same code judges both on unseen concepts (U) and on seen concepts in an unseen
+style (S).
 """
 
 import argparse
@@ -38,6 +39,7 @@ _PEERS = {
     },
 }
 _TRIAL_STEPS = (20, 60)
+_PEER_PRECISIONS = {"float32": "fp32", "bfloat16": "amp_bf16"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +61,7 @@ def main() -> None:
     parser.add_argument("--peer", action="append", choices=sorted(_PEERS), help="open_clip's model; default: both")
     parser.add_argument("--peer-rate", type=float, action="append", help="open_clip's learning rate; default: 1e-3")
     parser.add_argument("--batch-size", type=int, default=192)
+    parser.add_argument("--precision", choices=sorted(_PEER_PRECISIONS), default="float32")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--processes", type=int, default=1, help="that Limner shares the threads out to, by torchrun")
     parser.add_argument("--test", type=Path, help="the set that the protocols are of; default: the first of --data")
@@ -104,7 +107,7 @@ class Limner:
             "loop.warmup_steps": max(1, min(100, num_steps // 10)),
             "loop.validate_every": min(validate_every, num_steps),
             "loop.save_every": num_steps,
-            "loop.precision": "float32",
+            "loop.precision": self.options.precision,
             "loader.batch_size": self.options.batch_size,
             "loader.captions.languages": json.dumps({"en": 1.0, "": 1.0}),
             # open_clip's table has a line of tags beside each caption.
@@ -182,6 +185,7 @@ class Peer:
             wd=0.1,
             warmup=max(1, min(100, num_steps // 10)),
             grad_clip_norm=1.0,
+            precision=_PEER_PRECISIONS[self.options.precision],
         )
         return measure(command, threads=self.options.threads, log=out.with_suffix(".log"))
 
