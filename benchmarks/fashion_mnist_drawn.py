@@ -4,14 +4,13 @@
         [--filter CLIP] [--sheet drawn.png]
 
 RUN is one of `limner train dalle-fashion-mnist --set drawing.dvae=DVAE`, the DVAE one of `limner train
-dvae-fashion-mnist`, that went on as `docs/how-to/draw.md` says; the one of the page also read what its words mean to
-a CLIP, by `--set drawing.words=CLIP --set objective.picture_rate=0`. With --filter and a CLIP, one of `limner train
-clip-fashion-mnist`, each class is drawn until there are enough of those that it finds nearer to their own words than
-to the other nine. A small classifier learns the real training pictures, and names what is drawn; another learns the
-drawn pictures, and names the real test pictures. Test pictures that went through the dVAE alone say how much of the
-rest is lost there. Distances are between the first one's features: the Frechet distance of drawn to training pictures
-stands beside that of as many test pictures, and manifold precision and recall are the shares of drawn pictures among
-training pictures and the other way round.
+dvae-fashion-mnist`; the one of the page is larger and learned for longer, as `docs/how-to/draw.md` says. With --filter
+and a CLIP, one of `limner train clip-fashion-mnist`, each class is drawn until there are enough of those that it finds
+nearer to their own words than to the other nine. A small classifier learns the real training pictures, and names what
+is drawn; another learns the drawn pictures, and names the real test pictures. Test pictures that went through the dVAE
+alone say how much of the rest is lost there. Distances are between the first one's features: the Frechet distance of
+drawn to training pictures stands beside that of as many test pictures, and manifold precision and recall are the shares
+of drawn pictures among training pictures and the other way round.
 """
 
 import argparse
