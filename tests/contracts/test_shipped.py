@@ -9,7 +9,8 @@ import pytest
 from limner.generation.drawer import load_drawer
 from limner.models.checkpoints import SHIPPED, load_model, resolve
 from limner.search.calibrate import read_calibration
-from limner.search.embedder import load_with_tokenizer
+from limner.search.embedder import load_embedder, load_with_tokenizer
+from limner.search.zero_shot import label_scale
 from limner.services.drawing import Request, Sampling, draw
 
 FOLDERS = sorted(path.parent for name in SHIPPED for path in resolve(name).rglob("config.json"))
@@ -36,6 +37,12 @@ def test_a_shipped_model_has_a_card_and_a_calibration_of_its_own_weights(name: s
     assert (folder / "README.md").read_text(encoding="utf-8").startswith(f"# Model card: `{name}`")
     if (folder / "calibration.json").exists():
         assert read_calibration(folder, load_with_tokenizer(folder)[2]) is not None
+
+
+@pytest.mark.parametrize("name", of_kind("clip"))
+def test_a_shipped_clip_is_less_sure_of_labels_than_it_learned_to_be(name: str) -> None:
+    embedder = load_embedder(name)
+    assert 0 < label_scale(embedder) < embedder.scale
 
 
 @pytest.mark.parametrize("name", of_kind("dalle"))

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.command import Command, finish, set_words
 from tests.photos import paint
@@ -74,6 +75,28 @@ def test_training_ends_with_a_calibration_of_the_best_weights(run: tuple[Path, s
     told = json.loads((out / "best" / "calibration.json").read_text())
     assert "expected calibration error" in err and told["text"]["method"] in ("platt", "isotonic")
     assert set(told["text"]["figures"]) == {"error", "silent", "kept"}
+    assert "labels: expected calibration error" in err
+
+
+def test_labels_are_told_by_the_scale_that_was_fitted_for_them(
+    limner: Command, run: tuple[Path, str], tmp_path: Path
+) -> None:
+    paint(tmp_path / "red.png", "red")
+    path = run[0] / "best" / "calibration.json"
+    told = json.loads(path.read_text())
+
+    def probabilities() -> np.ndarray:
+        status, out, err = limner(
+            "classify", tmp_path / "red.png", "--labels", "red,green,blue", "--model", run[0], "--json"
+        )
+        assert status == 0, err
+        return np.array(list(json.loads(out)["pictures"][0]["probabilities"].values()))
+
+    first = np.log(probabilities())
+    path.write_text(json.dumps(told | {"labels": {"scale": told["labels"]["scale"] / 2}}))
+    halved = np.log(probabilities())
+    path.write_text(json.dumps(told))
+    np.testing.assert_allclose(np.ptp(halved), np.ptp(first) / 2, rtol=1e-3)
 
 
 @pytest.mark.parametrize("query", [("a red square",), ("--picture", "red")])

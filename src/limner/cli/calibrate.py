@@ -22,9 +22,9 @@ def calibrate(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fit how a model's scores become probabilities, for `limner search --min-relevance`; training does it at its end.
+    """Fit how a model's scores become probabilities, for `limner search --min-relevance` and `limner classify`.
 
-    The curves are kept in the model's folder, as numbers.
+    Training does it at its end. The curves are kept in the model's folder, as numbers.
     """
     from limner.config import to_dict
     from limner.services import calibrating

@@ -18,6 +18,9 @@ but shoes still answers "a shoe".
 
 Held-out pairs are those that a search would show: each query's ten best, once among all pictures and once without its
 answers, so that as many queries have no answer as have one.
+
+Of several labels, each has the probability softmax(s cos). With the s that it learned a model is surer than it is
+right, so `LabelScale` is fitted too.
 """
 
 import base64
@@ -30,10 +33,12 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
-from limner.config import from_dict, to_dict
+from limner.config import Positive, from_dict, to_dict
 from limner.errors import DataError, ModelError, UsageError
 from limner.models.checkpoints import write_file
 
@@ -41,10 +46,12 @@ __all__ = [
     "METHODS",
     "Calibration",
     "Curve",
+    "LabelScale",
     "Method",
     "Shortlists",
     "calibration_error",
     "fit_curve",
+    "fit_label_scale",
     "kept_references",
     "nce_curve",
     "read_calibration",
@@ -63,6 +70,7 @@ _ENOUGH_FOR_STEPS = 1000
 _BINS = 15
 _SURE = 0.5
 _LEAST_SPREAD = 1e-6
+_LEAST_SCALE, _MOST_SCALE = 1e-3, 1e3
 
 PairScores = Float[np.ndarray, " pairs"]
 Relevant = Bool[np.ndarray, " pairs"]
@@ -95,15 +103,29 @@ class Curve:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LabelScale:
+    """The factor from cosines with labels to their logits, and how well it held on concepts it was not fitted on.
+
+    `figures` are `error`, the expected calibration error of the likeliest label, and `learned_error`, that by the
+    model's own factor.
+    """
+
+    scale: Positive
+    figures: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Calibration:
     """The curves of a model's scores of pictures that words or pictures ask for; None where too few are known.
 
-    With `references`, embeddings in base64 of float16, curves are of standard scores.
+    With `references`, embeddings in base64 of float16, curves are of standard scores. `labels` is for pictures that are
+    given one of several labels.
     """
 
     fingerprint: str
     text: Curve | None = None
     picture: Curve | None = None
+    labels: LabelScale | None = None
     references: str = ""
 
     def reference_vectors(self, dim: int) -> Float[np.ndarray, "references dim"]:
@@ -211,6 +233,25 @@ def nce_curve(num_answers: float, lists: Shortlists) -> Curve:
     return replace(curve, figures=_figures(curve.relevance(lists.scores), lists))
 
 
+def fit_label_scale(
+    cosines: Float[np.ndarray, "pictures labels"], groups: Int[np.ndarray, " pictures"], learned: float
+) -> LabelScale:
+    r"""Return the factor of the greatest likelihood of each picture's own label, the first (1706.04599, section 4.2).
+
+    .. math:: \hat{s} = \arg\max_s \sum_i \log \operatorname{softmax}(s \cos_i)_0
+
+    Pictures of one group fall into one of two folds together; figures are of a factor fitted on the other fold.
+    """
+    fold = groups % 2
+    told = np.array([_likeliest_scale(cosines[fold != each], learned) for each in (0, 1)])[fold]
+    right = cosines.argmax(axis=1) == 0
+    figures = {
+        "error": _error_of_labels(told[:, None] * cosines, right),
+        "learned_error": _error_of_labels(learned * cosines, right),
+    }
+    return LabelScale(scale=_likeliest_scale(cosines, learned), figures=figures)
+
+
 def calibration_error(probabilities: PairScores, relevant: Relevant) -> float:
     r"""Return the expected calibration error over 15 bins of equal width (https://arxiv.org/abs/1706.04599, eq. 3).
 
@@ -248,6 +289,22 @@ def _read(path: Path, modified: int, inode: int) -> Calibration:
 def write_calibration(folder: Path, calibration: Calibration) -> None:
     """Put a calibration into a model's folder, at once."""
     write_file(folder / _FILE, json.dumps(to_dict(calibration), indent=2) + "\n")
+
+
+def _likeliest_scale(cosines: Float[np.ndarray, "pictures labels"], learned: float) -> float:
+    """Return the factor of the greatest likelihood of the first label; the learned one where no picture tells."""
+    if not len(cosines):
+        return learned
+
+    def loss(logarithm: float) -> float:
+        return float(-log_softmax(np.exp(logarithm) * cosines, axis=1)[:, 0].mean())
+
+    bounds = float(np.log(_LEAST_SCALE)), float(np.log(_MOST_SCALE))
+    return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
+
+
+def _error_of_labels(logits: Float[np.ndarray, "pictures labels"], right: Bool[np.ndarray, " pictures"]) -> float:
+    return calibration_error(np.exp(log_softmax(logits, axis=1)).max(axis=1), right)
 
 
 def _platt(scores: PairScores, relevant: Relevant) -> Curve:

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from limner.errors import UsageError
+from limner.errors import ModelError, UsageError
+from limner.models.checkpoints import resolve
+from limner.search.calibrate import read_calibration
 from limner.search.embedder import Embedder, Vectors
 
-__all__ = ["TEMPLATES", "check_labels", "check_templates", "label_probabilities", "label_vectors"]
+__all__ = ["TEMPLATES", "check_labels", "check_templates", "label_probabilities", "label_scale", "label_vectors"]
 
 TEMPLATES = (
     "{}",
@@ -44,6 +46,18 @@ def label_probabilities(
     scores = scale * (pictures.astype(np.float64) @ labels.T.astype(np.float64))
     powers = np.exp(scores - scores.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
+
+
+def label_scale(embedder: Embedder) -> float:
+    """Return the factor from cosines to logits with which a model is as sure of labels as it is right.
+
+    It is the learned one if the model is not calibrated for labels, or its calibration is damaged.
+    """
+    try:
+        calibration = read_calibration(resolve(embedder.name), embedder.fingerprint)
+    except ModelError:
+        return embedder.scale
+    return embedder.scale if calibration is None or calibration.labels is None else calibration.labels.scale
 
 
 def check_labels(labels: Sequence[str]) -> None:

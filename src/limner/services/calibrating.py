@@ -15,21 +15,26 @@ from limner.search.calibrate import (
     METHODS,
     Calibration,
     Curve,
+    LabelScale,
     Method,
     fit_curve,
+    fit_label_scale,
     kept_references,
     nce_curve,
     shortlists,
     standard_scores,
     write_calibration,
 )
+from limner.search.embedder import Embedder
 from limner.search.reranker import Reranker, load_reranker
+from limner.search.zero_shot import label_vectors
 from limner.services.validation import HeldOut, open_sets
 
 __all__ = ["METHODS", "Calibration", "calibrate", "calibrate_model", "describe"]
 
 _MOST_REFERENCES = 128
 _FEWEST_REFERENCES = 32
+_NUM_LABELS = 10
 
 
 def calibrate_model(model: str | Path, data: Sequence[Path], *, method: Method | None = None, say: Say) -> Calibration:
@@ -83,7 +88,37 @@ def calibrate(
     references = ""
     if is_standard:
         references = kept_references(held_out.embeddings(scorer, count))
-    return Calibration(fingerprint=scorer.fingerprint, references=references, **curves)
+    return Calibration(
+        fingerprint=scorer.fingerprint,
+        references=references,
+        labels=_label_scale(scorer, held_out) if "text" in asks else None,
+        **curves,
+    )
+
+
+def _label_scale(scorer: Reranker, held_out: HeldOut) -> LabelScale | None:
+    """Return how sure a CLIP may be of a label; None of any other model, or where too little is held out.
+
+    Each held-out picture is given its own caption and nine that it does not answer, drawn at random.
+    """
+    if not isinstance(scorer.model, CLIP) or len(held_out) < _FEWEST_REFERENCES:
+        return None
+    embedder = Embedder(scorer.model, scorer.tokenizer, name=scorer.name)
+    captions = [caption.strip().casefold() for caption in held_out.captions]
+    labels = {caption: place for place, caption in enumerate(dict.fromkeys(filter(None, captions)))}
+    words, pictures = label_vectors(embedder, list(labels)), held_out.embeddings(scorer, len(held_out))
+    answers, generator = held_out.relevance(), np.random.default_rng(0)
+    owners, cosines = [], []
+    for picture, caption in enumerate(captions):
+        others = {captions[other]: None for other in generator.permutation(np.flatnonzero(~answers[:, picture]))}
+        chosen = [labels[other] for other in [caption, *others] if other in labels][:_NUM_LABELS]
+        if caption and len(chosen) == _NUM_LABELS:
+            owners.append(picture)
+            cosines.append(words[chosen] @ pictures[picture])
+    if len(owners) < _FEWEST_REFERENCES:
+        return None
+    concepts = np.unique(held_out.concepts, return_inverse=True)[1]
+    return fit_label_scale(np.array(cosines, dtype=np.float64), concepts[owners], embedder.scale)
 
 
 def answers_a_query(sets: Sequence[PictureSet], rows: Sequence[np.ndarray]) -> float:
@@ -111,4 +146,10 @@ def describe(calibration: Calibration) -> list[str]:
                 f"{figures['silent']:.0%} of the queries without an answer are given none, and "
                 f"{figures['kept']:.0%} of those that found an answer keep it"
             )
+    if calibration.labels is not None:
+        figures = calibration.labels.figures
+        said.append(
+            f"labels: expected calibration error {figures['error']:.3f}, "
+            f"{figures['learned_error']:.3f} by the scale that was learned"
+        )
     return said

@@ -11,7 +11,7 @@ from limner.data.sheet import check_sheet, save_sheet
 from limner.errors import UsageError
 from limner.search.embedder import load_embedder
 from limner.search.embedding import embed_stream
-from limner.search.zero_shot import check_labels, check_templates, label_probabilities, label_vectors
+from limner.search.zero_shot import check_labels, check_templates, label_probabilities, label_scale, label_vectors
 from limner.services.picture_files import find_files, none_readable, read_files
 
 __all__ = [
@@ -79,7 +79,7 @@ def classify_pictures(
     read = [path for path in paths if path not in skipped]
     if not read:
         raise none_readable(skipped)
-    rows = label_probabilities(vectors, label_vectors(embedder, labels, templates), embedder.scale)
+    rows = label_probabilities(vectors, label_vectors(embedder, labels, templates), label_scale(embedder))
     return Classification(
         labels=tuple(labels),
         pictures=tuple(

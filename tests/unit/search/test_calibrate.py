@@ -11,9 +11,11 @@ from limner.errors import DataError, ModelError, UsageError
 from limner.search.calibrate import (
     Calibration,
     Curve,
+    LabelScale,
     Shortlists,
     calibration_error,
     fit_curve,
+    fit_label_scale,
     kept_references,
     nce_curve,
     read_calibration,
@@ -21,6 +23,9 @@ from limner.search.calibrate import (
     standard_scores,
     write_calibration,
 )
+
+OTHER_METHOD = {"fingerprint": "abc", "text": {"method": "guess"}}
+NO_SCALE = {"fingerprint": "abc", "labels": {"scale": -1.0}}
 
 
 def searches(num_queries: int, seed: int = 0, *, slope: float = 2.0, intercept: float = -3.0) -> Shortlists:
@@ -97,6 +102,37 @@ def test_a_self_normalised_score_needs_no_fit() -> None:
     assert curve.relevance(np.array([5.0])).item() == 1.0
 
 
+def labelled(scale: float, *, num_pictures: int = 6000, seed: int = 0) -> np.ndarray:
+    """Cosines with five labels, the picture's own first, which was drawn by softmax(scale * cosine)."""
+    generator = np.random.default_rng(seed)
+    cosines = generator.uniform(-0.3, 0.6, size=(num_pictures, 5))
+    drawn = (scale * cosines + generator.gumbel(size=cosines.shape)).argmax(axis=1)
+    rows = np.arange(num_pictures)
+    cosines[rows, drawn], cosines[:, 0] = cosines[:, 0].copy(), cosines[rows, drawn].copy()
+    return cosines
+
+
+@pytest.mark.parametrize("scale", [0.5, 4.0, 20.0])
+def test_the_scale_of_labels_is_the_one_that_they_were_drawn_with(scale) -> None:
+    found = fit_label_scale(labelled(scale), np.arange(6000), 60.0)
+    assert found.scale == pytest.approx(scale, rel=0.2)
+    assert found.figures["error"] < 0.03 < found.figures["learned_error"]
+
+
+def test_figures_of_labels_are_of_concepts_that_the_scale_was_not_fitted_on() -> None:
+    """One fold was drawn with another scale than the other, so that each is told by the wrong one."""
+    cosines = np.concatenate([labelled(2.0), labelled(30.0, seed=1)])
+    mixed = fit_label_scale(cosines, np.repeat([0, 1], 6000), 2.0)
+    assert mixed.figures["error"] > 0.2 and 2 < mixed.scale < 30
+    alone = fit_label_scale(cosines[:6000], np.zeros(6000, dtype=int), 7.0)
+    assert alone.figures["error"] == alone.figures["learned_error"], "nothing is left to fit the other fold's scale on"
+
+
+def test_labels_that_part_without_a_mistake_keep_a_finite_scale() -> None:
+    found = fit_label_scale(np.tile([0.5, 0.1], (40, 1)), np.arange(40), 5.0)
+    assert 5 < found.scale <= 1000 and found.figures["error"] < 0.01
+
+
 def test_the_calibration_error_is_that_of_a_loop_over_bins() -> None:
     generator = np.random.default_rng(0)
     told, right = generator.random(500), generator.random(500) < 0.3
@@ -144,12 +180,17 @@ def test_too_few_pairs_and_unknown_ways_are_refused() -> None:
 
 
 def test_a_calibration_survives_the_file_and_belongs_to_its_weights(tmp_path: Path) -> None:
-    calibration = Calibration(fingerprint="abc", text=fit_curve(searches(200)), picture=Curve(method="platt"))
+    calibration = Calibration(
+        fingerprint="abc",
+        text=fit_curve(searches(200)),
+        picture=Curve(method="platt"),
+        labels=LabelScale(scale=20.0, figures={"error": 0.04}),
+    )
     assert read_calibration(tmp_path, "abc") is None
     write_calibration(tmp_path, calibration)
     assert read_calibration(tmp_path, "abc") == calibration
     assert read_calibration(tmp_path, "abd") is None
-    for text in ("{", "[]", json.dumps({"fingerprint": "abc", "text": {"method": "guess"}})):
+    for text in ("{", "[]", json.dumps(OTHER_METHOD), json.dumps(NO_SCALE)):
         (tmp_path / "calibration.json").write_text(text)
         with pytest.raises(ModelError, match="limner calibrate"):
             read_calibration(tmp_path, "abc")

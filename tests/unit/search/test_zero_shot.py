@@ -5,7 +5,8 @@ import pytest
 from tests.colours import ColourEmbedder
 
 from limner.errors import UsageError
-from limner.search.zero_shot import TEMPLATES, check_labels, label_probabilities, label_vectors
+from limner.search.calibrate import Calibration, LabelScale, write_calibration
+from limner.search.zero_shot import TEMPLATES, check_labels, label_probabilities, label_scale, label_vectors
 
 
 class Prompts(ColourEmbedder):
@@ -43,6 +44,20 @@ def test_probabilities_are_a_softmax_of_scaled_cosines():
         [math.exp(3) / (math.exp(3) + math.exp(4)), math.exp(4) / (math.exp(3) + math.exp(4))],
     ]
     np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
+def test_a_model_is_as_sure_of_labels_as_its_calibration_says(tmp_path):
+    embedder = ColourEmbedder()
+    embedder.name, embedder.fingerprint = str(tmp_path), "abc"
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).touch()
+    assert label_scale(embedder) == embedder.scale
+    write_calibration(tmp_path, Calibration(fingerprint="abc", labels=LabelScale(scale=7.0)))
+    assert label_scale(embedder) == 7.0
+    embedder.fingerprint = "of other weights"
+    assert label_scale(embedder) == embedder.scale
+    (tmp_path / "calibration.json").write_text("{")
+    assert label_scale(embedder) == embedder.scale
 
 
 def test_a_huge_scale_stays_finite():
