@@ -26,15 +26,15 @@ _MADE = frozenset({"set", "pictures", "asking", "collection", "report"})
 _NUM_DRAWINGS = 2400
 _TOP = 8
 _LANGUAGES = {"en": "", "ru": ".ru"}
-_WORDS = ("a panda", "slice of pie", "a sleepy face", "musical instrument", "sailing boat")
-_RUSSIAN_WORDS = ("поезд", "снеговик", "кактус", "красное яблоко")
+_WORDS = ("a penguin", "a crying face", "musical instrument", "sailing boat", "a panda")
+_RUSSIAN_WORDS = ("поезд", "кошка", "красное яблоко", "снеговик")
 _LION, _APPLE, _TRAIN = "1F981", "1F34E", "1F686"
 _LABELS = ("animal", "food", "vehicle", "building", "face", "plant", "clothes")
-_CLASSIFIED = (_LION, _TRAIN, "1F36A", "1F3F0", "1F62A", "1F335", "1F97B", "1F985")
+_CLASSIFIED = (_LION, _TRAIN, _APPLE, "1F427", "1F3F0", "1F622", "1F33B", "1F457")
 _LEAD = (
     "{num_pictures:,} drawings from {families}, found with the weights that come with Limner. {num_unseen:,} of them "
-    "show something that the model never saw while it learned; they are marked ✦. A score is the cosine of query and "
-    "picture."
+    "show something that the model never saw while it learned; they are marked ✦, and it finds them less often: a panda "
+    "and a snowman are two. A score is the cosine of query and picture."
 )
 
 
