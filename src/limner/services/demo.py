@@ -33,8 +33,8 @@ _LABELS = ("animal", "food", "vehicle", "building", "face", "plant", "clothes")
 _CLASSIFIED = (_LION, _TRAIN, _APPLE, "1F427", "1F3F0", "1F622", "1F33B", "1F457")
 _LEAD = (
     "{num_pictures:,} drawings from {families}, found with the weights that come with Limner. {num_unseen:,} of them "
-    "show something that the model never saw while it learned; they are marked ✦, and it finds them less often: a panda "
-    "and a snowman are two. A score is the cosine of query and picture."
+    "show something that the model never saw while it learned; they are marked ✦, and it finds them less often: a "
+    "panda and a snowman are two. A score is the cosine of query and picture."
 )
 
 
