@@ -154,6 +154,21 @@ def test_a_model_is_calibrated_by_a_command(
     assert status == 0 and "words: " in err and "pictures: " in err
 
 
+def test_where_few_captions_differ_labels_stay_as_they_were_learned(
+    limner: Command, run: tuple[Path, str], shapes: Path, tmp_path: Path
+) -> None:
+    """Of the twelve captions three remain, of which no ten labels can be drawn."""
+    records = [
+        replace(record, captions=tuple(replace(said, text=said.text.split()[-1]) for said in record.captions))
+        for record in PictureSet.open(shapes).records()
+    ]
+    few = PictureSet.write(tmp_path / "few", iter(records)).path
+    assert limner("export", run[0], tmp_path / "model")[0] == 0
+    status, out, err = limner("calibrate", tmp_path / "model", "--data", few, "--json")
+    assert status == 0, err
+    assert json.loads(out)["labels"] is None and json.loads(out)["picture"] is not None
+
+
 def test_an_exported_model_keeps_its_calibration(
     limner: Command, run: tuple[Path, str], collection: Path, tmp_path: Path
 ) -> None:

@@ -34,7 +34,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
+from scipy.special import log_softmax, softmax
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
@@ -304,7 +304,7 @@ def _likeliest_scale(cosines: Float[np.ndarray, "pictures labels"], learned: flo
 
 
 def _error_of_labels(logits: Float[np.ndarray, "pictures labels"], right: Bool[np.ndarray, " pictures"]) -> float:
-    return calibration_error(np.exp(log_softmax(logits, axis=1)).max(axis=1), right)
+    return calibration_error(softmax(logits, axis=1).max(axis=1), right)
 
 
 def _platt(scores: PairScores, relevant: Relevant) -> Curve:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
+from scipy.special import softmax
 
 from limner.errors import ModelError, UsageError
 from limner.models.checkpoints import resolve
@@ -43,9 +44,7 @@ def label_probabilities(
     pictures: Float[np.ndarray, "pictures embed_dim"], labels: Float[np.ndarray, "labels embed_dim"], scale: float
 ) -> Float[np.ndarray, "pictures labels"]:
     """Return softmax(scale * cosine) over the labels, one row a picture."""
-    scores = scale * (pictures.astype(np.float64) @ labels.T.astype(np.float64))
-    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+    return softmax(scale * (pictures.astype(np.float64) @ labels.T.astype(np.float64)), axis=1)
 
 
 def label_scale(embedder: Embedder) -> float:

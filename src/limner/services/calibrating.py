@@ -25,7 +25,7 @@ from limner.search.calibrate import (
     standard_scores,
     write_calibration,
 )
-from limner.search.embedder import Embedder
+from limner.search.embedder import Embedder, Vectors
 from limner.search.reranker import Reranker, load_reranker
 from limner.search.zero_shot import label_vectors
 from limner.services.validation import HeldOut, open_sets
@@ -85,28 +85,25 @@ def calibrate(
             curves[kind] = nce_curve(num_answers, lists) if method == "nce" else fit_curve(lists, method)
         except DataError:
             continue
-    references = ""
-    if is_standard:
-        references = kept_references(held_out.embeddings(scorer, count))
-    return Calibration(
-        fingerprint=scorer.fingerprint,
-        references=references,
-        labels=_label_scale(scorer, held_out) if "text" in asks else None,
-        **curves,
-    )
+    references, labels = "", None
+    if isinstance(scorer.model, CLIP) and count >= _FEWEST_REFERENCES:
+        pictures = held_out.embeddings(scorer)
+        references = kept_references(pictures[:count]) if is_standard else ""
+        if "text" in asks:
+            labels = _label_scale(Embedder(scorer.model, scorer.tokenizer, name=scorer.name), held_out, pictures)
+    return Calibration(fingerprint=scorer.fingerprint, references=references, labels=labels, **curves)
 
 
-def _label_scale(scorer: Reranker, held_out: HeldOut) -> LabelScale | None:
-    """Return how sure a CLIP may be of a label; None of any other model, or where too little is held out.
+def _label_scale(embedder: Embedder, held_out: HeldOut, pictures: Vectors) -> LabelScale | None:
+    """Return how sure a CLIP may be of a label; None where too little is held out.
 
     Each held-out picture is given its own caption and nine that it does not answer, drawn at random.
     """
-    if not isinstance(scorer.model, CLIP) or len(held_out) < _FEWEST_REFERENCES:
-        return None
-    embedder = Embedder(scorer.model, scorer.tokenizer, name=scorer.name)
     captions = [caption.strip().casefold() for caption in held_out.captions]
     labels = {caption: place for place, caption in enumerate(dict.fromkeys(filter(None, captions)))}
-    words, pictures = label_vectors(embedder, list(labels)), held_out.embeddings(scorer, len(held_out))
+    if len(labels) < _NUM_LABELS:
+        return None
+    words = label_vectors(embedder, list(labels))
     answers, generator = held_out.relevance(), np.random.default_rng(0)
     owners, cosines = [], []
     for picture, caption in enumerate(captions):

@@ -132,9 +132,9 @@ class HeldOut:
         concepts = np.unique(self.concepts, return_inverse=True)[1]
         return JudgedPairs(scores, relevance[asked], concepts[asked])
 
-    def embeddings(self, scorer: Reranker, count: int) -> Vectors:
-        """Return the embeddings of the first held-out pictures by a model that embeds."""
-        parts = scorer.picture_parts(self.squares(scorer.image_size)[:count])
+    def embeddings(self, scorer: Reranker) -> Vectors:
+        """Return the embeddings of the held-out pictures by a model that embeds."""
+        parts = scorer.picture_parts(self.squares(scorer.image_size))
         return parts.vectors[:, 0].numpy()
 
     def relevance(self) -> Bool[np.ndarray, "queries documents"]:
